@@ -1,0 +1,1 @@
+"""An institution: everything that sees a patient."""

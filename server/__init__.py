@@ -1,0 +1,1 @@
+"""The coordinator: never sees a patient and needs no imaging library."""

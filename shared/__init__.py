@@ -1,0 +1,1 @@
+"""What coordinator and institutions must agree on; imports neither side."""

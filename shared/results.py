@@ -1,0 +1,55 @@
+"""The results table: method x cohort x metric, and its file ``metrics.json``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Cohort = Literal["training", "internal", "external"]
+Metric = Literal["os_c_index", "rfs_c_index", "mvi_f1", "mvi_auc"]
+
+COHORTS: tuple[Cohort, ...] = ("training", "internal", "external")
+METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_f1", "mvi_auc")
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with its interval.
+
+    Attributes
+    ----------
+    value : float or None
+        None where the statistic cannot be had (no events, one class).
+    ci95 : tuple of float or None
+        Lower and upper end of the 95% interval; None where it cannot be had.
+    n : int
+        Patients who have the label.
+    """
+
+    value: float | None
+    ci95: tuple[float, float] | None
+    n: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the contract's ``{"value", "ci95", "n"}``."""
+        ci95 = None if self.ci95 is None else list(self.ci95)
+        return {"value": self.value, "ci95": ci95, "n": self.n}
+
+
+# method -> cohort -> metric -> estimate
+Results = Mapping[str, Mapping[Cohort, Mapping[Metric, Estimate]]]
+
+
+def write_metrics_json(results: Results, path: Path) -> None:
+    """Write ``metrics.json`` of the data contract."""
+    methods = {
+        method: {
+            cohort: {metric: estimate.as_json() for metric, estimate in metrics.items()}
+            for cohort, metrics in cohorts.items()
+        }
+        for method, cohorts in results.items()
+    }
+    document = {"schema": SCHEMA, "methods": methods}
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
