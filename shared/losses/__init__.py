@@ -1,0 +1,1 @@
+"""Losses: what each task is trained on, and how they are put together."""

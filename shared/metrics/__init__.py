@@ -1,0 +1,1 @@
+"""Statistics: sums that a site may share, and the estimates made from them."""

@@ -1,0 +1,254 @@
+"""Classification: confusion counts, AUC and the F1 threshold, from scores or from sums."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.metrics.labelled import labelled_binary
+
+SCORE_BINS = 128
+
+
+@dataclass(frozen=True)
+class ConfusionCounts:
+    """Patients by class and call; counts of several sites add up.
+
+    Ratios are None where their denominator is 0.
+
+    Attributes
+    ----------
+    true_positive, false_positive, false_negative, true_negative : int
+    """
+
+    true_positive: int = 0
+    false_positive: int = 0
+    false_negative: int = 0
+    true_negative: int = 0
+
+    def __add__(self, other: "ConfusionCounts") -> "ConfusionCounts":
+        return ConfusionCounts(
+            self.true_positive + other.true_positive,
+            self.false_positive + other.false_positive,
+            self.false_negative + other.false_negative,
+            self.true_negative + other.true_negative,
+        )
+
+    @property
+    def patients(self) -> int:
+        """Number of patients counted."""
+        return self.true_positive + self.false_positive + self.false_negative + self.true_negative
+
+    @property
+    def f1(self) -> float | None:
+        """2 TP / (2 TP + FP + FN).
+
+        None without a positive patient: there was nothing to find, and scikit-learn's 0 would
+        blame the model for it.
+        """
+        if self.true_positive + self.false_negative == 0:
+            return None
+        wrong = self.false_positive + self.false_negative
+        return 2 * self.true_positive / (2 * self.true_positive + wrong)
+
+    @property
+    def sensitivity(self) -> float | None:
+        """TP / (TP + FN)."""
+        return _ratio(self.true_positive, self.false_negative)
+
+    @property
+    def specificity(self) -> float | None:
+        """TN / (TN + FP)."""
+        return _ratio(self.true_negative, self.false_positive)
+
+    @property
+    def positive_predictive_value(self) -> float | None:
+        """TP / (TP + FP)."""
+        return _ratio(self.true_positive, self.false_positive)
+
+    @property
+    def negative_predictive_value(self) -> float | None:
+        """TN / (TN + FN)."""
+        return _ratio(self.true_negative, self.false_negative)
+
+
+def confusion_counts(label: ArrayLike, score: ArrayLike, threshold: float) -> ConfusionCounts:
+    """Count patients called positive where ``score >= threshold``.
+
+    Parameters
+    ----------
+    label : array_like, shape (n,)
+        0 or 1; NaN is unknown.
+    score : array_like, shape (n,)
+    threshold : float
+    """
+    rows = labelled_binary(label, score)
+    called = rows.score >= threshold
+    return ConfusionCounts(
+        true_positive=int(np.count_nonzero(called & rows.positive)),
+        false_positive=int(np.count_nonzero(called & ~rows.positive)),
+        false_negative=int(np.count_nonzero(~called & rows.positive)),
+        true_negative=int(np.count_nonzero(~called & ~rows.positive)),
+    )
+
+
+def auc(label: ArrayLike, score: ArrayLike) -> float | None:
+    """Return the area under the ROC curve; None where a class is absent.
+
+    It is the share of pairs of a positive and a negative patient in which the positive one
+    has the higher score, a tie counting half (Hanley and McNeil, Radiology 1982;143:29).
+
+    Parameters
+    ----------
+    label : array_like, shape (n,)
+        0 or 1; NaN is unknown.
+    score : array_like, shape (n,)
+    """
+    rows = labelled_binary(label, score)
+    positive, negative = rows.score[rows.positive], np.sort(rows.score[~rows.positive])
+    if not len(positive) or not len(negative):
+        return None
+    below = np.searchsorted(negative, positive, side="left").sum()
+    up_to = np.searchsorted(negative, positive, side="right").sum()
+    return float((below + up_to) / 2 / (len(positive) * len(negative)))
+
+
+def best_f1_threshold(label: ArrayLike, score: ArrayLike) -> float | None:
+    """Return the threshold with the highest F1; None without a positive patient.
+
+    Where several cuts reach the same F1, the highest of them is taken: it calls the fewest
+    patients positive. The threshold lies halfway between the two neighbouring scores it
+    separates, so that no patient's call hangs on the last digit of a score; if it separates
+    none (everyone is called positive), it is the lowest score.
+
+    Parameters
+    ----------
+    label : array_like, shape (n,)
+        0 or 1; NaN is unknown.
+    score : array_like, shape (n,)
+    """
+    rows = labelled_binary(label, score)
+    if not rows.positive.any():
+        return None
+    cuts = np.unique(rows.score)
+    called = len(rows.score) - np.searchsorted(np.sort(rows.score), cuts, side="left")
+    found = rows.positive.sum() - np.searchsorted(np.sort(rows.score[rows.positive]), cuts)
+    best = _last_best_f1(found, called, int(rows.positive.sum()))
+    if best == 0:
+        return float(cuts[0])
+    halfway = float(cuts[best - 1] + (cuts[best] - cuts[best - 1]) / 2)
+    return halfway if halfway > cuts[best - 1] else float(cuts[best])
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreHistogram:
+    """Patients by class and predicted probability; histograms of several sites add up.
+
+    Bin k holds scores in ``[k, k + 1) / SCORE_BINS``, the last one also 1. `SCORE_BINS` is a
+    power of two: every edge is an exact float, and a score falls into one bin on any machine.
+
+    Attributes
+    ----------
+    positive, negative : ndarray, shape (SCORE_BINS,), int64
+
+    Raises
+    ------
+    ValueError
+        Another shape, or anything but counts.
+    """
+
+    positive: NDArray[np.int64]
+    negative: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for counts in (self.positive, self.negative):
+            if counts.shape != (SCORE_BINS,):
+                raise ValueError(f"expected {SCORE_BINS} bins, got shape {counts.shape}")
+            if counts.dtype != np.int64 or (counts < 0).any():
+                raise ValueError("a histogram holds counts: int64, >= 0")
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return the histogram of no patient."""
+        return cls(np.zeros(SCORE_BINS, np.int64), np.zeros(SCORE_BINS, np.int64))
+
+    @classmethod
+    def count(cls, label: ArrayLike, score: ArrayLike) -> Self:
+        """Count patients.
+
+        Parameters
+        ----------
+        label : array_like, shape (n,)
+            0 or 1; NaN is unknown.
+        score : array_like, shape (n,)
+            In [0, 1].
+        """
+        rows = labelled_binary(label, score)
+        if ((rows.score < 0) | (rows.score > 1)).any():
+            raise ValueError("scores must lie in [0, 1]")
+        bins = np.minimum((rows.score * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
+        return cls(
+            np.bincount(bins[rows.positive], minlength=SCORE_BINS),
+            np.bincount(bins[~rows.positive], minlength=SCORE_BINS),
+        )
+
+    def __add__(self, other: "ScoreHistogram") -> "ScoreHistogram":
+        return ScoreHistogram(self.positive + other.positive, self.negative + other.negative)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ScoreHistogram):
+            return NotImplemented
+        return np.array_equal(self.positive, other.positive) and np.array_equal(
+            self.negative, other.negative
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def auc(self) -> float | None:
+        """Area under the ROC curve, within `auc_error` of the exact one; None for one class."""
+        if not self._pairs:
+            return None
+        below = self.negative.cumsum() - self.negative
+        return float((self.positive * (2 * below + self.negative)).sum() / 2 / self._pairs)
+
+    @property
+    def auc_error(self) -> float | None:
+        """How far `auc` can be from the exact AUC at most; None for one class.
+
+        A pair within one bin counts half, whatever its order: at most half of these pairs'
+        share is lost or won.
+        """
+        if not self._pairs:
+            return None
+        return float((self.positive * self.negative).sum() / 2 / self._pairs)
+
+    def best_f1_threshold(self) -> float | None:
+        """Return the bin edge with the highest F1; None without a positive patient.
+
+        Counts above an edge are exact, so this is the best of the `SCORE_BINS` edges, not an
+        estimate. Ties are settled as by the function of this name: the highest cut, and of the
+        edges that make this cut the middle one.
+        """
+        if not self.positive.any():
+            return None
+        found = self.positive[::-1].cumsum()[::-1]
+        called = found + self.negative[::-1].cumsum()[::-1]
+        best = _last_best_f1(found, called, int(found[0]))
+        same_cut = np.flatnonzero(called == called[best])
+        return float(same_cut[len(same_cut) // 2] / SCORE_BINS)
+
+    @property
+    def _pairs(self) -> int:
+        return int(self.positive.sum()) * int(self.negative.sum())
+
+
+def _last_best_f1(found: NDArray[np.int64], called: NDArray[np.int64], positive: int) -> int:
+    """Return the last index at which F1, ``2 found / (called + positive)``, is highest."""
+    f1 = 2 * found / (called + positive)
+    return int(np.flatnonzero(f1 == f1.max())[-1])
+
+
+def _ratio(part: int, rest: int) -> float | None:
+    return part / (part + rest) if part + rest else None

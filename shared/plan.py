@@ -1,0 +1,117 @@
+"""What a coordinator asks the sites to do: one frozen value that travels with every message."""
+
+from dataclasses import dataclass, field
+
+from shared.losses.multitask import LossSettings
+from shared.model import ModelSettings, MultiTaskNet
+from shared.time_grid import TimeGrid
+
+DEFAULT_EDGES_MONTHS = (3.0, 6.0, 9.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0, 84.0, 120.0)
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
+    """Local optimisation: AdamW, begun afresh in every round, on a cosine across rounds.
+
+    Attributes
+    ----------
+    local_epochs : int
+        Passes over a site's training patients in a round.
+    batch_size : int
+        Patients a step.
+    learning_rate : float
+        At the first round; falls to `final_learning_rate` times it at the last.
+    final_learning_rate : float
+        As a fraction of `learning_rate`.
+    weight_decay : float
+        Decoupled (Loshchilov and Hutter, arXiv 1711.05101).
+    max_grad_norm : float
+        Gradients are clipped to this norm.
+    """
+
+    local_epochs: int = 1
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 0.02
+    weight_decay: float = 0.02
+    max_grad_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.local_epochs < 1 or self.batch_size < 1:
+            raise ValueError("local_epochs and batch_size must be at least 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be > 0, got {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Changes to a training ROI that leave its labels true.
+
+    Attributes
+    ----------
+    flip : bool
+        Mirror each axis with probability 1/2: what is learned is the lesion, not its side.
+    shift_voxels : int
+        Translation of up to this many voxels along each axis.
+    intensity_shift, intensity_scale : float
+        Standard deviations, per patient and phase, in units of normalised intensity: scanner
+        calibration and contrast timing.
+    noise : float
+        Largest standard deviation of added voxel noise, in the same units.
+    phase_dropout : float
+        Probability that a phase is withheld, so that one model serves every site; at least
+        one phase is always kept.
+    """
+
+    flip: bool = True
+    shift_voxels: int = 2
+    intensity_shift: float = 0.1
+    intensity_scale: float = 0.1
+    noise: float = 0.2
+    phase_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.phase_dropout < 1:
+            raise ValueError(f"phase_dropout must lie in [0, 1), got {self.phase_dropout}")
+        if min(self.shift_voxels, self.intensity_shift, self.intensity_scale, self.noise) < 0:
+            raise ValueError("augmentation strengths must be >= 0")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a federation learns.
+
+    Attributes
+    ----------
+    seed : int
+        The run's seed; every other seed is derived from it (`shared.seeds`).
+    rounds : int
+        Rounds of federated averaging.
+    preprocessing : str
+        Fingerprint of the settings that prepared the ROIs: a site that prepared its own with
+        others refuses to train.
+    training_fraction : float
+        Share of a site's patients that trains; the rest is internal validation.
+    """
+
+    seed: int = 0
+    rounds: int = 40
+    preprocessing: str = ""
+    training_fraction: float = 192 / 308
+    time_grid: TimeGrid = field(default_factory=lambda: TimeGrid(DEFAULT_EDGES_MONTHS))
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be at least 1, got {self.rounds}")
+        if not 0 < self.training_fraction < 1:
+            raise ValueError(f"training_fraction must lie in (0, 1), got {self.training_fraction}")
+
+
+def new_model(plan: Plan) -> MultiTaskNet:
+    """Return the plan's network, its weights drawn from torch's global generator."""
+    outputs = plan.time_grid.intervals if plan.loss.survival == "logistic_hazard" else 1
+    return MultiTaskNet(plan.model, outputs)

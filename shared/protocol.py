@@ -1,0 +1,244 @@
+"""The messages between coordinator and sites: keys, versions, checks.
+
+Down, in every round: the global model and what to do with it (`Instruction`). Up: the site's
+update, the number of patients behind each part of it, and sums that judge the model that came
+down (`Judgement`) on the site's internal validation patients. Nothing else crosses.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+
+from shared.config import ConfigurationError, from_json, to_json
+from shared.judgement import Judgement
+from shared.plan import Plan
+from shared.tasks import TASKS, Task
+from shared.weights import Weights, from_record, to_record
+
+R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
+
+VERSION = 1
+
+MODEL = "model"
+INSTRUCTION = "instruction"
+SITE = "site"
+COUNTS = "counts"
+JUDGEMENT = "judgement"
+
+
+class ErrorCode(IntEnum):
+    """Why a site did not answer with an update; details stay in the site's own log."""
+
+    UNKNOWN_VERSION = 1001
+    MALFORMED_MESSAGE = 1002
+    WRONG_MODEL = 1003
+    OTHER_PREPROCESSING = 1004
+    NO_PATIENTS = 1005
+    DATA_UNREADABLE = 1006
+    NON_FINITE_UPDATE = 1007
+    INTERNAL = 1099
+
+
+class ProtocolError(Exception):
+    """A message breaks the contract.
+
+    Parameters
+    ----------
+    code : ErrorCode
+        What the other side is told.
+    detail : str
+        For the log of the side that found it.
+    """
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(f"{code.name}: {detail}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One round's order to a site.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is learned, and how.
+    round : int
+        From 1; the model that comes with it is the result of the round before.
+    """
+
+    plan: Plan
+    round: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """A site's answer to a training round.
+
+    Attributes
+    ----------
+    site : str
+        The name the site gives itself; sums run in its order.
+    weights : Weights
+        The locally trained model.
+    patients : int
+        Training patients behind it.
+    labelled : dict of Task to int
+        Training patients who have the task's label.
+    loss : float
+        Mean training loss of the last local epoch.
+    seconds : float
+        What the site spent on the answer.
+    judgement : Judgement
+        Of the model that came down.
+    """
+
+    site: str
+    weights: Weights
+    patients: int
+    labelled: dict[Task, int]
+    loss: float
+    seconds: float
+    judgement: Judgement
+
+
+def write_instruction(weights: Weights, instruction: Instruction) -> RecordDict:
+    """Return the content of a message down."""
+    order: dict[str, int | str] = {
+        "version": VERSION,
+        "round": instruction.round,
+        "plan": to_json(instruction.plan),
+    }
+    return RecordDict({MODEL: to_record(weights), INSTRUCTION: ConfigRecord({**order})})
+
+
+def read_instruction(message: Message) -> tuple[Weights, Instruction]:
+    """Check and return what a message down carries.
+
+    Raises
+    ------
+    ProtocolError
+        Unknown version, missing record or key, or a plan that does not validate.
+    """
+    order = _record(message, INSTRUCTION, ConfigRecord)
+    _check_version(order)
+    try:
+        plan = from_json(Plan, str(order["plan"]), where="plan")
+        round_number = int(str(order["round"]))
+    except (KeyError, ValueError, ConfigurationError) as error:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
+    weights = from_record(_record(message, MODEL, ArrayRecord))
+    return weights, Instruction(plan, round_number)
+
+
+def write_update(update: Update) -> RecordDict:
+    """Return the content of a training reply."""
+    counts: dict[str, int | float] = {
+        "patients": update.patients,
+        "loss": update.loss,
+        "seconds": update.seconds,
+    }
+    counts.update({f"labelled-{task}": update.labelled[task] for task in TASKS})
+    return RecordDict(
+        {
+            MODEL: to_record(update.weights),
+            COUNTS: MetricRecord({**counts}),
+            **write_judgement(update.site, update.judgement),
+        }
+    )
+
+
+def write_judgement(site: str, judgement: Judgement) -> RecordDict:
+    """Return the content of an evaluation reply."""
+    return RecordDict(
+        {
+            SITE: ConfigRecord({"version": VERSION, "name": site}),
+            JUDGEMENT: MetricRecord({**judgement.as_sums()}),
+        }
+    )
+
+
+def read_judgement(message: Message) -> tuple[str, Judgement]:
+    """Check and return what an evaluation reply carries: the site's name and its sums."""
+    site = _record(message, SITE, ConfigRecord)
+    _check_version(site)
+    sums = _record(message, JUDGEMENT, MetricRecord)
+    try:
+        return str(site["name"]), Judgement.from_sums(dict(sums))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
+
+
+def read_update(message: Message, expected: Weights) -> Update:
+    """Check and return what a training reply carries.
+
+    Parameters
+    ----------
+    message : Message
+    expected : Weights
+        The model that went down: keys and shapes must agree with it.
+
+    Raises
+    ------
+    ProtocolError
+        Besides what `read_judgement` raises: wrong keys or shapes, non-finite numbers, or no
+        patients behind the update.
+    """
+    name, judgement = read_judgement(message)
+    weights = from_record(_record(message, MODEL, ArrayRecord))
+    check_weights(weights, expected)
+    counts = _record(message, COUNTS, MetricRecord)
+    try:
+        patients = int(_number(counts, "patients"))
+        labelled = {task: int(_number(counts, f"labelled-{task}")) for task in TASKS}
+        loss, seconds = _number(counts, "loss"), _number(counts, "seconds")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
+    if patients < 1:
+        raise ProtocolError(ErrorCode.NO_PATIENTS, f"{name} reports {patients} training patients")
+    if not all(0 <= count <= patients for count in labelled.values()):
+        raise ProtocolError(
+            ErrorCode.MALFORMED_MESSAGE, f"{name} reports {labelled} labelled of {patients}"
+        )
+    return Update(name, weights, patients, labelled, loss, seconds, judgement)
+
+
+def check_weights(weights: Weights, expected: Weights) -> None:
+    """Raise ProtocolError unless keys and shapes are as expected and all numbers are finite."""
+    if weights.keys() != expected.keys():
+        odd = sorted(weights.keys() ^ expected.keys())
+        raise ProtocolError(ErrorCode.WRONG_MODEL, f"keys differ: {', '.join(odd[:3])}")
+    for key, value in weights.items():
+        if value.shape != expected[key].shape or value.dtype != expected[key].dtype:
+            raise ProtocolError(
+                ErrorCode.WRONG_MODEL, f"{key} is {value.dtype}{value.shape}, not as sent"
+            )
+        if not np.isfinite(value).all():
+            raise ProtocolError(ErrorCode.NON_FINITE_UPDATE, f"{key} is not finite")
+
+
+def _record(message: Message, key: str, kind: type[R]) -> R:
+    record = message.content.get(key)
+    if not isinstance(record, kind):
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, f"no {kind.__name__} {key!r}")
+    return record
+
+
+def _check_version(record: ConfigRecord) -> None:
+    version = record.get("version")
+    if version != VERSION:
+        raise ProtocolError(
+            ErrorCode.UNKNOWN_VERSION, f"protocol version {version!r}, this side speaks {VERSION}"
+        )
+
+
+def _number(record: MetricRecord, key: str) -> float:
+    value = record[key]
+    if isinstance(value, list):
+        raise TypeError(f"{key} is a list")
+    if not np.isfinite(value):
+        raise ValueError(f"{key} is not finite")
+    return float(value)

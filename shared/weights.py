@@ -1,0 +1,38 @@
+"""Weights as they travel (Flower's ArrayRecord) and as they rest (safetensors)."""
+
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Array, ArrayRecord
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
+from torch import nn
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+def weights_of(model: nn.Module) -> Weights:
+    """Return a copy of a model's state, key by key."""
+    return {key: value.detach().cpu().numpy().copy() for key, value in model.state_dict().items()}
+
+
+def to_record(weights: Weights) -> ArrayRecord:
+    """Return weights as Flower sends them."""
+    return ArrayRecord({key: Array(value) for key, value in weights.items()})
+
+
+def from_record(record: ArrayRecord) -> Weights:
+    """Return weights as they were sent."""
+    return {key: array.numpy() for key, array in record.items()}
+
+
+def write_weights(weights: Weights, path: Path) -> None:
+    """Write safetensors so that a reader sees the old file or the new one, never half."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(save(weights))
+    partial.replace(path)
+
+
+def read_weights(path: Path) -> Weights:
+    """Read safetensors."""
+    return dict(load_file(path))
