@@ -1,0 +1,143 @@
+"""The ClientApp: judges the model that comes in, trains it, answers with an update and sums.
+
+Thin on purpose: the learning is in `client.training` and `client.evaluation`, the messages in
+`shared.protocol`. It runs in a simulation and under a SuperNode alike.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from client.evaluation import judge
+from client.site import Site
+from client.site_file import site_from_node_config
+from client.split import Split, split_cases
+from client.training import train_locally
+from shared.model import MultiTaskNet
+from shared.plan import Plan, new_model
+from shared.protocol import (
+    ErrorCode,
+    Instruction,
+    ProtocolError,
+    Update,
+    check_weights,
+    read_instruction,
+    write_judgement,
+    write_update,
+)
+from shared.tasks import TASKS
+from shared.weights import Weights, weights_of
+
+logger = logging.getLogger("hepafed.client")
+
+
+def build_client_app(site_of: Callable[[Context], Site]) -> ClientApp:
+    """Return the ClientApp of the institution that `site_of` finds for a node's context."""
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: _train(message, site_of(context)))
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: _evaluate(message, site_of(context)))
+
+    return app
+
+
+def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
+    """Do the work; whatever goes wrong, the coordinator gets a code and nothing else."""
+    try:
+        return Message(work(), reply_to=message)
+    except ProtocolError as error:
+        logger.error("refused: %s", error)
+        return _refusal(message, error.code)
+    except Exception:
+        # The text of an exception may hold a path or a name: it stays in the site's log.
+        logger.exception("could not answer")
+        return _refusal(message, ErrorCode.INTERNAL)
+
+
+def _refusal(message: Message, code: ErrorCode) -> Message:
+    return Message(Error(code=int(code), reason=code.name), reply_to=message)
+
+
+def _train(message: Message, site: Site) -> RecordDict:
+    start = time.perf_counter()
+    model, instruction, split = _prepare(message, site)
+    plan, device = instruction.plan, site.torch_device
+    if not split.training:
+        raise ProtocolError(ErrorCode.NO_PATIENTS, "no training patient at this site")
+    judgement = judge(model, split.internal, plan, device, minimum_count=site.minimum_count)
+    loss = train_locally(
+        model,
+        split.training,
+        plan,
+        site=site.name,
+        round_number=instruction.round,
+        device=device,
+    )
+    weights = weights_of(model)
+    check_weights(weights, weights)
+    labelled = {
+        task: sum(getattr(case.labels, task) is not None for case in split.training)
+        for task in TASKS
+    }
+    update = Update(
+        site=site.name,
+        weights=weights,
+        patients=len(split.training),
+        labelled=labelled,
+        loss=loss,
+        seconds=time.perf_counter() - start,
+        judgement=judgement,
+    )
+    return write_update(update)
+
+
+def _evaluate(message: Message, site: Site) -> RecordDict:
+    model, instruction, split = _prepare(message, site)
+    judgement = judge(
+        model,
+        split.internal,
+        instruction.plan,
+        site.torch_device,
+        minimum_count=site.minimum_count,
+    )
+    return write_judgement(site.name, judgement)
+
+
+def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:
+    """Read the message, check that it fits this site, and load the model that it carries."""
+    weights, instruction = read_instruction(message)
+    plan = instruction.plan
+    if plan.preprocessing != site.preprocessing:
+        raise ProtocolError(
+            ErrorCode.OTHER_PREPROCESSING,
+            f"asked for {plan.preprocessing}, prepared with {site.preprocessing}",
+        )
+    if torch.get_num_threads() != site.threads:
+        torch.set_num_threads(site.threads)
+    model = _load(plan, weights, site.torch_device)
+    return model, instruction, split_cases(site.cases, plan.seed, plan.training_fraction)
+
+
+def _load(plan: Plan, weights: Weights, device: torch.device) -> MultiTaskNet:
+    model = _blank_model(plan)
+    check_weights(weights, weights_of(model))
+    model.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in weights.items()})
+    return model.to(device)
+
+
+@lru_cache(maxsize=1)
+def _blank_model(plan: Plan) -> MultiTaskNet:
+    return new_model(plan)
+
+
+app = build_client_app(site_from_node_config)

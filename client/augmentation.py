@@ -1,0 +1,69 @@
+"""Augmentation of a batch of ROIs: geometry, scanner, contrast timing, missing phases."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from shared.model import RoiBatch
+from shared.plan import AugmentationSettings
+
+
+def augment(
+    batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator
+) -> RoiBatch:
+    """Return a changed copy of a training batch.
+
+    Image and mask move together; size, spacing and labels stay true. Every draw comes from
+    `generator`, so that the same seed gives the same batch.
+    """
+    batch = _flip(batch, settings, generator)
+    batch = _shift(batch, settings.shift_voxels, generator)
+    phases = _intensity(batch.phases, settings, generator)
+    present = _withhold_phases(batch.present, settings.phase_dropout, generator)
+    # An absent phase is zero, as the network expects it, whatever was done to its intensities.
+    phases = phases * present.view(*present.shape, 1, 1, 1)
+    return replace(batch, phases=phases, present=present)
+
+
+def _flip(batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator) -> RoiBatch:
+    if not settings.flip:
+        return batch
+    phases, mask = batch.phases.clone(), batch.mask.clone()
+    mirrored = torch.rand(len(mask), 3, generator=generator) < 0.5
+    for patient, axes in enumerate(mirrored.tolist()):
+        spatial = [axis for axis, mirror in enumerate(axes) if mirror]
+        phases[patient] = phases[patient].flip([axis + 1 for axis in spatial])
+        mask[patient] = mask[patient].flip(spatial)
+    return replace(batch, phases=phases, mask=mask)
+
+
+def _shift(batch: RoiBatch, most_voxels: int, generator: torch.Generator) -> RoiBatch:
+    if most_voxels == 0:
+        return batch
+    phases, mask = batch.phases.clone(), batch.mask.clone()
+    offsets = torch.randint(-most_voxels, most_voxels + 1, (len(mask), 3), generator=generator)
+    for patient, offset in enumerate(offsets.tolist()):
+        # The margin that wraps around is thinner than the margin around every tumour.
+        phases[patient] = phases[patient].roll(offset, dims=(1, 2, 3))
+        mask[patient] = mask[patient].roll(offset, dims=(0, 1, 2))
+    return replace(batch, phases=phases, mask=mask)
+
+
+def _intensity(
+    phases: Tensor, settings: AugmentationSettings, generator: torch.Generator
+) -> Tensor:
+    per_phase = (*phases.shape[:2], 1, 1, 1)
+    scale = 1 + settings.intensity_scale * torch.randn(per_phase, generator=generator)
+    shift = settings.intensity_shift * torch.randn(per_phase, generator=generator)
+    phases = phases * scale + shift
+    if settings.noise > 0:
+        deviation = settings.noise * torch.rand(len(phases), 1, 1, 1, 1, generator=generator)
+        phases = phases + deviation * torch.randn(phases.shape, generator=generator)
+    return phases
+
+
+def _withhold_phases(present: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    kept = present * (torch.rand(present.shape, generator=generator) >= probability)
+    none_left = kept.sum(dim=1, keepdim=True) == 0
+    return torch.where(none_left, present, kept)

@@ -1,0 +1,80 @@
+"""Predictions on a site's patients, and the sums that judge a model by them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from client.batches import in_order
+from client.cohort import PreparedCase
+from shared.judgement import Judgement, LossSum
+from shared.losses.multitask import Targets, multitask_loss, targets_from_labels
+from shared.metrics.classification import ScoreHistogram
+from shared.metrics.concordance import PairCounts, concordance_pairs
+from shared.model import MultiTaskNet, ranking_score
+from shared.plan import Plan
+from shared.tasks import SURVIVAL_TASKS, TASKS, SurvivalTask
+
+BATCH_SIZE = 8
+
+
+@torch.no_grad()
+def infer(
+    model: MultiTaskNet, cases: Sequence[PreparedCase], device: torch.device
+) -> dict[str, Tensor]:
+    """Return the network's outputs for all cases, in their order, on the CPU."""
+    model.eval()
+    batches = [model(batch.to(device)) for batch, _ in in_order(cases, BATCH_SIZE)]
+    return {
+        task: torch.cat([outputs[task].cpu() for outputs in batches])[: len(cases)]
+        for task in TASKS
+    }
+
+
+def judge(
+    model: MultiTaskNet,
+    cases: Sequence[PreparedCase],
+    plan: Plan,
+    device: torch.device,
+    *,
+    minimum_count: int,
+) -> Judgement:
+    """Return sums over a site's internal validation patients.
+
+    A task with fewer than `minimum_count` labelled patients is left out of the sums: so few
+    could be told apart.
+    """
+    if not cases:
+        return Judgement.empty()
+    outputs = infer(model, cases, device)
+    targets = targets_from_labels([case.labels for case in cases])
+    _, means = multitask_loss(outputs, targets, plan.loss, plan.time_grid)
+    counts = {task: int(targets.known(task).sum()) for task in TASKS}
+    shared = [task for task in TASKS if counts[task] >= minimum_count]
+    losses = {task: LossSum(float(means[task]) * counts[task], counts[task]) for task in shared}
+    empty = Judgement.empty()
+    return Judgement(
+        losses={**empty.losses, **losses},
+        pairs={
+            task: _pairs(outputs[task], targets, task) if task in shared else empty.pairs[task]
+            for task in SURVIVAL_TASKS
+        },
+        mvi_scores=_histogram(outputs["mvi"], targets) if "mvi" in shared else empty.mvi_scores,
+    )
+
+
+def _pairs(output: Tensor, targets: Targets, task: SurvivalTask) -> PairCounts:
+    labels = targets.survival(task)
+    known = labels.known
+    return concordance_pairs(
+        labels.months[known].double().numpy(),
+        labels.event[known].numpy(),
+        ranking_score(output[known]).numpy(),
+    )
+
+
+def _histogram(logits: Tensor, targets: Targets) -> ScoreHistogram:
+    known = targets.known("mvi")
+    return ScoreHistogram.count(
+        targets.mvi[known].double().numpy(), torch.sigmoid(logits[known].double()).numpy()
+    )

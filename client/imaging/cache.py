@@ -1,0 +1,126 @@
+"""Prepared regions on disk, named by the content that they were made from.
+
+A file's name is a digest of the bytes of the patient's files and of the settings: no name of a
+person, and nothing to invalidate. An index remembers the digest of files that have not changed,
+so that a second start reads no image at all.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from client.imaging.roi import Roi
+from client.imaging.settings import PreprocessingSettings
+
+# Reasons why phases were left out, each with its file below the patient's folder.
+Problems = tuple[tuple[str, str], ...]
+
+_CHUNK_BYTES = 1 << 22
+_PROBLEMS = "problems"
+
+
+def content_digest(files: Sequence[Path]) -> str:
+    """Return a digest of the files' bytes, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        digest.update(b"\x00")
+    return digest.hexdigest()
+
+
+def roi_path(cache_dir: Path, content: str, settings: PreprocessingSettings) -> Path:
+    """Return where the region made from some content with some settings is kept."""
+    name = hashlib.blake2b(f"{content}:{settings.fingerprint}".encode(), digest_size=16)
+    return cache_dir / f"{name.hexdigest()}.safetensors"
+
+
+def save_roi(roi: Roi, path: Path, problems: Problems = ()) -> None:
+    """Write a region, and what was wrong with phases left out, all at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, NDArray[Any]] = {
+        "phases": roi.phases,
+        "mask": roi.mask,
+        "present": roi.present,
+        "spacing_mm": np.array([roi.spacing_mm], np.float32),
+    }
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_bytes(save(tensors, metadata={_PROBLEMS: json.dumps(problems)}))
+    partial.replace(path)
+
+
+def load_roi(path: Path) -> Roi:
+    """Read a region.
+
+    Raises
+    ------
+    SafetensorError, KeyError, OSError
+        The file is damaged or absent; `load_intact` tells without raising.
+    """
+    tensors = load_file(path)
+    return Roi(
+        phases=tensors["phases"],
+        mask=tensors["mask"],
+        present=tensors["present"],
+        spacing_mm=float(tensors["spacing_mm"][0]),
+    )
+
+
+def load_intact(path: Path) -> tuple[Roi, Problems] | None:
+    """Return a region and its problems, or None where the file is absent or damaged."""
+    try:
+        roi = load_roi(path)
+        with safe_open(path, framework="numpy") as stream:
+            problems = json.loads(stream.metadata()[_PROBLEMS])
+        return roi, tuple((str(reason), str(file)) for reason, file in problems)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError):
+        return None
+
+
+class DigestIndex:
+    """Digests of files whose path, size and time of change are as they were.
+
+    Losing it costs one reading of the files; a damaged index counts as lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str] = {}
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(read, dict):
+                self._known = {str(key): str(value) for key, value in read.items()}
+        except (OSError, ValueError):
+            pass
+
+    def get(self, files: Sequence[Path]) -> str | None:
+        """Return the files' digest where none of them has changed."""
+        return self._known.get(_state(files))
+
+    def put(self, files: Sequence[Path], digest: str) -> None:
+        """Remember a digest."""
+        self._known[_state(files)] = digest
+
+    def save(self) -> None:
+        """Write the index."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(self._known), encoding="utf-8")
+        partial.replace(self._path)
+
+
+def _state(files: Sequence[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file.resolve()}\n{status.st_size}\n{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,274 @@
+"""The region of interest: where it lies, and its voxels from the native grids in one step.
+
+The rule: the region is centred on the bounding box of the largest tumour (connected voxels of
+label 2), its axes are those of the patient (LPS), and it has `shape` voxels of `spacing_mm`.
+Where the bounding box and `margin_mm` on every side do not fit, the spacing grows until they
+do, and the region says so: physical scale is never lost. Other tumours inside keep label 2.
+Where the scan ends, air (the window's floor) is filled in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from client.imaging.errors import ImagingError
+from client.imaging.read import voxels
+from client.imaging.settings import PreprocessingSettings
+from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+
+FloatArray = NDArray[np.float64]
+
+# Fewer liver voxels than this in the region say little about the liver's attenuation.
+_FEWEST_REFERENCE_VOXELS = 100
+# A tumour must lie in a scan to at least this part for the two to belong together.
+_LEAST_OVERLAP = 0.95
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """A prepared region of interest.
+
+    Attributes
+    ----------
+    phases : ndarray, shape (3, D, H, W), float16
+        Normalised intensities in the order of `PHASES`; zero where a phase is absent.
+    mask : ndarray, shape (D, H, W), uint8
+        0 background, 1 liver, 2 tumour.
+    present : ndarray, shape (3,), uint8
+        1 where the phase was acquired.
+    spacing_mm : float
+        Edge of a voxel.
+    """
+
+    phases: NDArray[np.float16]
+    mask: NDArray[np.uint8]
+    present: NDArray[np.uint8]
+    spacing_mm: float
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The region's grid in the patient's space (LPS, mm)."""
+
+    centre_mm: tuple[float, float, float]
+    spacing_mm: float
+    shape: tuple[int, int, int]
+
+    @property
+    def origin_mm(self) -> tuple[float, float, float]:
+        """Centre of the first voxel, (x, y, z)."""
+        x, y, z = (
+            centre - self.spacing_mm * (count - 1) / 2
+            for centre, count in zip(self.centre_mm, self.shape[::-1], strict=True)
+        )
+        return (x, y, z)
+
+    def sample(self, image: sitk.Image, interpolator: int, outside: float) -> NDArray[np.generic]:
+        """Return an image's values on this grid, shape (D, H, W)."""
+        sampled = sitk.Resample(
+            image,
+            self.shape[::-1],
+            sitk.Transform(),
+            interpolator,
+            self.origin_mm,
+            (self.spacing_mm,) * 3,
+            _IDENTITY,
+            outside,
+            image.GetPixelID(),
+        )
+        return np.asarray(sitk.GetArrayFromImage(sampled))
+
+    def points_mm(self, where: NDArray[np.bool_]) -> FloatArray:
+        """Return the positions of chosen voxels, shape (n, 3), as (x, y, z)."""
+        points: FloatArray = np.argwhere(where)[:, ::-1] * self.spacing_mm + self.origin_mm
+        return points
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where a patient's region lies, and what its mask says: phases are brought into it.
+
+    Attributes
+    ----------
+    lattice : Lattice
+    labels : ndarray, shape (D, H, W), uint8
+        The mask on the lattice.
+    settings : PreprocessingSettings
+    """
+
+    lattice: Lattice
+    labels: NDArray[np.uint8]
+    settings: PreprocessingSettings
+
+    @classmethod
+    def around_tumour(
+        cls, mask: sitk.Image, settings: PreprocessingSettings, file: Path
+    ) -> "Frame":
+        """Place the frame by a mask; `file` is named in errors.
+
+        Raises
+        ------
+        ImagingError
+            No voxel of the mask is tumour.
+        """
+        lattice = tumour_lattice(mask, settings, file)
+        labels = lattice.sample(mask, sitk.sitkNearestNeighbor, 0).astype(np.uint8)
+        return cls(lattice, labels, settings)
+
+    def bring_in(self, image: sitk.Image, file: Path) -> NDArray[np.float16]:
+        """Return a phase's normalised intensities in the frame, shape (D, H, W).
+
+        Raises
+        ------
+        ImagingError
+            The tumour lies outside the scan.
+        """
+        if tumour_overlap(image, self.lattice, self.labels) < _LEAST_OVERLAP:
+            raise ImagingError(
+                "the tumour of the mask lies outside this scan: another patient, another study,"
+                " or a mask without its true position",
+                file,
+            )
+        hu = sample_phase(image, self.lattice, self.settings.window_hu)
+        return normalise(hu, self.labels, self.settings).astype(np.float16)
+
+    def roi(self, phases: Mapping[Phase, NDArray[np.float16]]) -> Roi:
+        """Return the region from the phases that were brought in."""
+        stacked = np.zeros((len(PHASES), *self.settings.shape), np.float16)
+        present = np.zeros(len(PHASES), np.uint8)
+        for index, phase in enumerate(PHASES):
+            if phase in phases:
+                stacked[index], present[index] = phases[phase], 1
+        return Roi(stacked, self.labels, present, self.lattice.spacing_mm)
+
+
+def extract_roi(
+    phases: Mapping[Phase, sitk.Image], mask: sitk.Image, settings: PreprocessingSettings
+) -> Roi:
+    """Cut a patient's region of interest from images in memory.
+
+    Parameters
+    ----------
+    phases : mapping of Phase to Image
+        In HU, each on its own grid.
+    mask : Image
+        Label map on any grid in the same patient's space.
+    settings : PreprocessingSettings
+
+    Raises
+    ------
+    ImagingError
+        No tumour in the mask, or a tumour that lies outside a scan.
+    """
+    frame = Frame.around_tumour(mask, settings, Path("mask"))
+    return frame.roi({name: frame.bring_in(image, Path(name)) for name, image in phases.items()})
+
+
+def tumour_lattice(mask: sitk.Image, settings: PreprocessingSettings, file: Path) -> Lattice:
+    """Return the grid around the largest tumour.
+
+    Raises
+    ------
+    ImagingError
+        No voxel of the mask is tumour.
+    """
+    low, high = _largest_component(voxels(mask) == TUMOUR_LABEL, file)
+    corners = [
+        mask.TransformContinuousIndexToPhysicalPoint([float(c[axis]) for axis in (2, 1, 0)])
+        for c in np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
+    ]
+    least, most = np.min(corners, axis=0), np.max(corners, axis=0)
+    needed_mm = most - least + 2 * settings.margin_mm
+    spacing_mm = max(settings.spacing_mm, float((needed_mm / settings.shape[::-1]).max()))
+    x, y, z = (least + most) / 2
+    return Lattice((float(x), float(y), float(z)), spacing_mm, settings.shape)
+
+
+def tumour_overlap(image: sitk.Image, lattice: Lattice, labels: NDArray[np.uint8]) -> float:
+    """Return the share of the region's tumour voxels whose centre lies in an image."""
+    points = lattice.points_mm(labels == TUMOUR_LABEL)
+    if not len(points):
+        return 0.0
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    offsets = (points - np.array(image.GetOrigin())) @ direction / np.array(image.GetSpacing())
+    inside = (offsets >= -0.5) & (offsets <= np.array(image.GetSize()) - 0.5)
+    return float(inside.all(axis=1).mean())
+
+
+def sample_phase(
+    image: sitk.Image, lattice: Lattice, window_hu: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return a phase on the region's grid in HU, clipped to the window, shape (D, H, W).
+
+    Native voxels finer than the region's are averaged in blocks of whole voxels before the one
+    linear interpolation: plain interpolation would pick eight of a hundred and keep the noise
+    of eight.
+    """
+    low, high = window_hu
+    near = _crop(image, lattice)
+    if near is None:
+        return np.full(lattice.shape, low, np.float32)
+    near = sitk.Clamp(near, sitk.sitkFloat32, low, high)
+    shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
+    near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
+    return lattice.sample(near, sitk.sitkLinear, low).astype(np.float32)
+
+
+def normalise(
+    hu: NDArray[np.float32], labels: NDArray[np.uint8], settings: PreprocessingSettings
+) -> NDArray[np.float32]:
+    """Return intensities near unit scale from HU within the window.
+
+    The liver's own median is robust to vessels; where the region holds too little liver, the
+    tissue around the tumour stands for it.
+    """
+    low, high = settings.window_hu
+    if settings.normalisation == "window":
+        return (2 * (hu - low) / (high - low) - 1).astype(np.float32)
+    reference = labels == LIVER_LABEL
+    if reference.sum() < _FEWEST_REFERENCE_VOXELS:
+        tumour = labels == TUMOUR_LABEL
+        reference = ndimage.binary_dilation(tumour, iterations=3) & ~tumour
+    liver_hu = np.median(hu[reference]) if reference.any() else np.float32((low + high) / 2)
+    return ((hu - liver_hu) / settings.scale_hu).astype(np.float32)
+
+
+def _largest_component(
+    tumour: NDArray[np.bool_], file: Path
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and last index, shape (3,), of the largest tumour's bounding box."""
+    if not tumour.any():
+        raise ImagingError("no voxel is tumour (label 2)", file)
+    start, stop = _bounds(tumour)
+    # Components only within the box of all tumours: the mask of a whole scan is mostly air.
+    box = tumour[tuple(map(slice, start, stop))]
+    components, _ = ndimage.label(box, structure=np.ones((3, 3, 3), bool))
+    largest = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
+    low, high = _bounds(components == largest)
+    return start + low, start + high - 1
+
+
+def _bounds(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first index inside and the first beyond, shape (3,), along each axis."""
+    spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])
+
+
+def _crop(image: sitk.Image, lattice: Lattice) -> sitk.Image | None:
+    """Return the part of an image that the region needs; None where they do not meet."""
+    half = lattice.spacing_mm * (np.array(lattice.shape[::-1]) + 1) / 2
+    corners = np.array(lattice.centre_mm) + half * np.array(
+        [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+    )
+    indices = np.array([image.TransformPhysicalPointToContinuousIndex(c.tolist()) for c in corners])
+    start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
+    stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, image.GetSize())
+    if (stop <= start).any():
+        return None
+    return sitk.RegionOfInterest(image, (stop - start).tolist(), start.tolist())

@@ -1,0 +1,38 @@
+"""One institution as its own ClientApp sees it."""
+
+from dataclasses import dataclass
+
+import torch
+
+from client.cohort import PreparedCase
+
+
+@dataclass(frozen=True)
+class Site:
+    """Prepared patients and the institution's own rules; never leaves the institution.
+
+    Attributes
+    ----------
+    name : str
+    cases : tuple of PreparedCase
+    preprocessing : str
+        Fingerprint of the settings that prepared the cases.
+    minimum_count : int
+        A statistic that rests on fewer labelled patients is not shared.
+    threads : int
+        CPU threads of training; sums over threads round differently for another number.
+    device : str
+        Where the network runs, as torch names it.
+    """
+
+    name: str
+    cases: tuple[PreparedCase, ...]
+    preprocessing: str
+    minimum_count: int = 5
+    threads: int = 2
+    device: str = "cpu"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device as torch's own type."""
+        return torch.device(self.device)

@@ -1,0 +1,67 @@
+"""Local optimisation: one round at one site."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from client.augmentation import augment
+from client.batches import shuffled
+from client.cohort import PreparedCase
+from shared.losses.multitask import multitask_loss
+from shared.model import MultiTaskNet
+from shared.plan import OptimisationSettings, Plan
+from shared.seeds import derive_seed
+
+
+def train_locally(
+    model: MultiTaskNet,
+    cases: Sequence[PreparedCase],
+    plan: Plan,
+    *,
+    site: str,
+    round_number: int,
+    device: torch.device,
+) -> float:
+    """Train a model in place on a site's training patients.
+
+    Everything random is drawn from the seed of (run, site, round): the same round at the same
+    site gives the same weights, whoever runs it and whatever ran before.
+
+    Returns
+    -------
+    float
+        Mean loss a step over the last local epoch.
+    """
+    settings = plan.optimisation
+    seed = derive_seed(plan.seed, "train", site, round_number)
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=learning_rate(settings, round_number, plan.rounds),
+        weight_decay=settings.weight_decay,
+    )
+    model.train()
+    losses: list[float] = []
+    for _ in range(settings.local_epochs):
+        losses = []
+        for batch, targets in shuffled(cases, settings.batch_size, generator):
+            changed = augment(batch, plan.augmentation, generator).to(device)
+            total, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(total)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            optimiser.step()
+            losses.append(float(total.detach()))
+    return sum(losses) / len(losses)
+
+
+def learning_rate(settings: OptimisationSettings, round_number: int, rounds: int) -> float:
+    """Return the rate of a round: half a cosine from the first round to the last.
+
+    `round_number` counts from 1.
+    """
+    progress = (round_number - 1) / max(1, rounds - 1)
+    low = settings.final_learning_rate
+    return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)

@@ -1,0 +1,1 @@
+"""Synthetic federations: signs, outcomes, anatomy, scanners, and the files of the contract."""

@@ -1,0 +1,57 @@
+"""One patient's files, written whole or not at all."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from simulation.cohort.patient import Patient
+from simulation.cohort.render import Scan, render
+from simulation.cohort.settings import SyntheticCohortSettings
+
+PARTIAL = ".partial"
+
+
+def patient_folder(root: Path, patient: Patient) -> Path:
+    """Return where a patient's files belong in a federation's folder."""
+    return root / patient.site / patient.patient_id
+
+
+def write_patient(settings: SyntheticCohortSettings, patient: Patient, root: Path) -> None:
+    """Render a patient and write the phases and the mask.
+
+    The files go to a folder beside the final one, which then takes its name in one step: a
+    patient's folder that exists is complete.
+    """
+    folder = patient_folder(root, patient)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL}")
+    partial.mkdir(parents=True)
+    try:
+        _write_scan(render(settings, patient), partial)
+        if not folder.exists():
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partial_folders(root: Path) -> None:
+    """Remove what interrupted writers left in a federation's folder."""
+    for leftover in root.glob(f"*/.*{PARTIAL}"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _write_scan(scan: Scan, folder: Path) -> None:
+    for phase, volume in scan.phases.items():
+        _write_volume(volume, scan, folder / f"{phase}.nii.gz")
+    _write_volume(scan.mask, scan, folder / "mask.nii.gz")
+
+
+def _write_volume(volume: NDArray[np.int16] | NDArray[np.uint8], scan: Scan, path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(volume)
+    image.SetSpacing(scan.spacing_mm)
+    image.SetOrigin(scan.origin_mm)
+    # ITK leaves time and name out of the gzip header: the same patient gives the same bytes.
+    SimpleITK.WriteImage(image, str(path), useCompression=True)

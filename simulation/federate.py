@@ -1,0 +1,53 @@
+"""A federation of prepared sites, over either runtime."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from flwr.app import Context
+
+from client.app import build_client_app
+from client.site import Site
+from server import checkpoint as checkpoints
+from server.app import build_server_app
+from server.checkpoint import Checkpoint
+from server.federation import FederationSettings, run_federation
+from shared.config import to_json
+from simulation.grid import InProcessGrid
+from simulation.settings import RuntimeSettings
+
+
+def federate(
+    sites: Sequence[Site],
+    settings: FederationSettings,
+    runtime: RuntimeSettings,
+    on_checkpoint: Callable[[Checkpoint], None],
+) -> Checkpoint:
+    """Train over the sites until the last round is judged, from wherever it was left.
+
+    The ClientApp and the ServerApp are those of a real federation; only what carries their
+    messages differs. Both runtimes give the same weights.
+    """
+
+    def site_of(context: Context) -> Site:
+        return sites[int(context.node_config["partition-id"])]
+
+    client_app = build_client_app(site_of)
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    if runtime.name == "inprocess":
+        grid = InProcessGrid(client_app, [site.name for site in sites])
+        return run_federation(grid, settings, on_checkpoint)
+    # Ray and Flower read these when they are first imported.
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", FLWR_TELEMETRY_ENABLED="0")
+    from flwr.simulation import run_simulation
+
+    run_simulation(
+        server_app=build_server_app(lambda _: settings, on_checkpoint),
+        client_app=client_app,
+        num_supernodes=len(sites),
+        backend_config={"client_resources": {"num_cpus": float(runtime.threads)}},
+    )
+    checkpoint = checkpoints.load(to_json(settings.plan), settings.state_dir)
+    if checkpoint is None or not checkpoint.finished:
+        raise RuntimeError("the Ray runtime ended before the last round: see its log above")
+    return checkpoint

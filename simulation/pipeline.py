@@ -1,0 +1,189 @@
+"""The steps of a run, in order: cohort, preparation, training, evaluation, files."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
+from client.site import Site
+from server.checkpoint import Checkpoint
+from server.federation import FederationSettings
+from server.strategy import FederationFailedError
+from shared.config import ConfigurationError
+from simulation.cohort.folder import FederationFolder, FederationFolderError, find_sites
+from simulation.cohort.writer import write_cohort
+from simulation.federate import federate
+from simulation.methods import FederationData, groups
+from simulation.outputs import write_outputs
+from simulation.run_folder import (
+    OutputFolderError,
+    RunFolder,
+    keep_state_of,
+    open_run_folder,
+)
+from simulation.settings import SimulationSettings
+
+SITES = "sites"
+
+# What a person can mend: told in one line, without a traceback.
+USER_ERRORS = (ConfigurationError, OutputFolderError, FederationFolderError, SiteFolderError)
+
+
+def run(settings: SimulationSettings, config_yaml: str, identity: str, console: Console) -> Path:
+    """Run a simulation to its report and return its folder.
+
+    Parameters
+    ----------
+    settings : SimulationSettings
+    config_yaml : str
+        The resolved configuration, kept as ``config.yaml``.
+    identity : str
+        The part of it that decides the results: the same identity is the same run.
+    console : Console
+        Where progress and the table go.
+    """
+    folder = open_run_folder(settings.name, settings.output_dir, identity)
+    (folder.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    federation = locate_cohort(settings)
+    prepared = prepare(federation, settings, folder.path)
+    data = federation_data(prepared, federation, settings)
+    folder = keep_state_of(folder, fingerprint(data))
+    if folder.resumed:
+        console.print(f"Going on with the unfinished run in {folder.path}", highlight=False)
+    trained = train(data, settings, folder, console)
+    write_outputs(folder.path, settings, federation, prepared, data, trained, console)
+    folder.finish()
+    return folder.path
+
+
+def locate_cohort(settings: SimulationSettings) -> FederationFolder:
+    """Return the federation's folder, written first if it is synthetic and not there yet."""
+    if settings.cohort.root is not None:
+        return find_sites(settings.cohort.root)
+    if settings.cohort.settings is None:
+        raise ValueError("a synthetic cohort needs settings")
+    root = write_cohort(settings.cohort.settings, settings.data_dir, workers=settings.workers)
+    return find_sites(root)
+
+
+def prepare(
+    federation: FederationFolder, settings: SimulationSettings, run_dir: Path
+) -> dict[str, PreparedSite]:
+    """Prepare every site and write what it set aside; keys are the sites' names in order."""
+    folders = [*federation.training, *([federation.external] if federation.external else [])]
+    prepared = {}
+    for site in folders:
+        result = prepare_site(
+            site.path, settings.preprocessing, settings.cache_dir, workers=settings.workers
+        )
+        target = run_dir / SITES / site.name
+        target.mkdir(parents=True, exist_ok=True)
+        write_set_aside(result.set_aside, target / "set_aside.csv")
+        prepared[site.name] = result
+    return prepared
+
+
+def federation_data(
+    prepared: dict[str, PreparedSite],
+    federation: FederationFolder,
+    settings: SimulationSettings,
+) -> FederationData:
+    """Return the institutions that have patients, as their ClientApps will see them."""
+
+    def site(name: str) -> Site:
+        return Site(
+            name=name,
+            cases=prepared[name].cases,
+            preprocessing=settings.preprocessing.fingerprint,
+            minimum_count=settings.minimum_count,
+            threads=settings.runtime.threads,
+            device=settings.runtime.device,
+        )
+
+    external = federation.external
+    training = [folder.name for folder in federation.training if prepared[folder.name].cases]
+    if not training:
+        raise SiteFolderError("no site has a usable patient: see sites/<site>/set_aside.csv")
+    return FederationData(
+        sites=tuple(site(name) for name in training),
+        external=site(external.name) if external and prepared[external.name].cases else None,
+        seed=settings.seed,
+        training_fraction=settings.training_fraction,
+    )
+
+
+def fingerprint(data: FederationData) -> str:
+    """Return a digest of whose data trains: a checkpoint belongs to it."""
+    digest = hashlib.blake2b(digest_size=16)
+    for site in data.sites:
+        for case in site.cases:
+            digest.update(repr((site.name, case.patient_id, case.roi_path.name)).encode())
+            digest.update(repr(case.labels).encode())
+    return digest.hexdigest()
+
+
+def train(
+    data: FederationData, settings: SimulationSettings, folder: RunFolder, console: Console
+) -> dict[str, Checkpoint]:
+    """Train every method, showing where each stands.
+
+    A method that cannot be trained (a site alone with nobody to train on) is told and left
+    out; the federation itself must succeed.
+    """
+    methods = groups(settings.strategy, data.sites)
+    trained: dict[str, Checkpoint] = {}
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} rounds"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[validation]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        for method, sites in methods.items():
+            try:
+                trained[method] = _train_method(method, sites, settings, folder, progress)
+            except FederationFailedError as error:
+                if method == settings.strategy:
+                    raise
+                console.print(f"{method} could not be trained: {error}", highlight=False)
+    return trained
+
+
+def _train_method(
+    method: str,
+    sites: Sequence[Site],
+    settings: SimulationSettings,
+    folder: RunFolder,
+    progress: Progress,
+) -> Checkpoint:
+    row = progress.add_task(method, total=settings.rounds, validation="")
+
+    def show(checkpoint: Checkpoint) -> None:
+        progress.update(row, completed=checkpoint.round, validation=_validation(checkpoint))
+
+    federation = FederationSettings(
+        plan=settings.plan,
+        state_dir=folder.state / method.replace("/", "-"),
+        strategy=settings.strategy,
+        minimum_sites=min(settings.minimum_sites, len(sites)),
+    )
+    checkpoint = federate(sites, federation, settings.runtime, show)
+    show(checkpoint)
+    return checkpoint
+
+
+def _validation(checkpoint: Checkpoint) -> str:
+    """Return the newest judgement on internal validation in a few words."""
+    judged = [record for record in checkpoint.history if record.get("metrics")]
+    if not judged:
+        return ""
+    metrics = judged[-1]["metrics"]
+    shown = {"OS": "os_c_index", "RFS": "rfs_c_index", "MVI": "mvi_auc"}
+    values = [
+        f"{name} {metrics[key]:.3f}" for name, key in shown.items() if metrics[key] is not None
+    ]
+    return "  ".join(values)

@@ -1,0 +1,122 @@
+"""The simulation's configuration as one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from client.imaging.settings import PreprocessingSettings
+
+from server.federation import STRATEGIES
+from shared.config import build
+from shared.losses.multitask import LossSettings
+from shared.model import ModelSettings
+from shared.plan import AugmentationSettings, OptimisationSettings, Plan
+from shared.time_grid import TimeGrid
+from simulation.cohort.settings import SyntheticCohortSettings
+
+
+@dataclass(frozen=True)
+class CohortSettings:
+    """Where the federation's folder comes from.
+
+    Attributes
+    ----------
+    kind : str
+        ``"synthetic"`` writes a cohort below the data folder; ``"folder"`` reads `root`.
+    root : Path or None
+        A federation's folder of the data contract, made by anyone.
+    settings : SyntheticCohortSettings or None
+        For ``"synthetic"``.
+    """
+
+    kind: Literal["synthetic", "folder"]
+    root: Path | None = None
+    settings: SyntheticCohortSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "folder" and self.root is None:
+            raise ValueError("cohort=folder needs cohort.root=DIR")
+        if self.kind == "synthetic" and self.settings is None:
+            raise ValueError("cohort=synthetic needs cohort.settings")
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What carries the messages: an in-process grid, or Flower's own engine on Ray.
+
+    Attributes
+    ----------
+    name : str
+        ``"inprocess"`` or ``"ray"``; both give the same weights.
+    threads : int
+        CPU threads of training.
+    device : str
+        Where networks run, as torch names it.
+    """
+
+    name: Literal["inprocess", "ray"] = "inprocess"
+    threads: int = 2
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """Everything a run depends on; see ``configs/simulation.yaml`` for each field."""
+
+    name: str
+    seed: int
+    rounds: int
+    training_fraction: float
+    minimum_sites: int
+    minimum_count: int
+    bootstrap_resamples: int
+    time_grid_months: tuple[float, ...]
+    strategy: str
+    data_dir: Path
+    cache_dir: Path
+    workers: int
+    cohort: CohortSettings
+    preprocessing: PreprocessingSettings
+    output_dir: Path | None = None
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {sorted(STRATEGIES)}, got {self.strategy!r}")
+        if self.workers < 1 or self.bootstrap_resamples < 1:
+            raise ValueError("workers and bootstrap_resamples must be at least 1")
+
+    @property
+    def plan(self) -> Plan:
+        """What the coordinator asks the sites to learn."""
+        return Plan(
+            seed=self.seed,
+            rounds=self.rounds,
+            preprocessing=self.preprocessing.fingerprint,
+            training_fraction=self.training_fraction,
+            time_grid=TimeGrid(self.time_grid_months),
+            model=self.model,
+            loss=self.loss,
+            optimisation=self.optimisation,
+            augmentation=self.augmentation,
+        )
+
+
+def settings_from(config: Mapping[str, Any]) -> SimulationSettings:
+    """Make settings from a resolved configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        Names every key that is unknown, missing or wrong.
+    """
+    return build(SimulationSettings, config, where="configuration")
