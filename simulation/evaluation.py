@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from client.cohort import PreparedCase
 from numpy.typing import NDArray
 
+from client.cohort import PreparedCase
 from client.evaluation import infer
 from server.checkpoint import Checkpoint
 from server.federation import best_weights

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from client.cohort import PreparedCase
-
 from client.site import Site
 from client.split import Split, split_cases
 from shared.results import COHORTS, Cohort

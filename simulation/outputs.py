@@ -1,7 +1,7 @@
 """What a run leaves: the table, the model, the rounds, the report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,9 @@ from client.cohort import PreparedSite
 from server.checkpoint import Checkpoint
 from server.federation import best_weights
 from shared.model_folder import ModelFolder, write_model_folder
+from shared.reporting.content import RunSummary
+from shared.reporting.page import write_report
+from shared.reporting.table import terminal_table
 from shared.results import write_metrics_json
 from simulation.cohort.folder import FederationFolder, read_truth
 from simulation.evaluation import (
@@ -23,6 +26,7 @@ from simulation.evaluation import (
 )
 from simulation.methods import FederationData
 from simulation.model_card import model_card
+from simulation.report import report_content
 from simulation.settings import SimulationSettings
 
 PACKAGES = ("flwr", "torch", "monai", "SimpleITK", "lifelines", "scikit-learn", "hydra-core")
@@ -52,6 +56,7 @@ def write_outputs(
     prepared: Mapping[str, PreparedSite],
     data: FederationData,
     trained: Mapping[str, Checkpoint],
+    overrides: Sequence[str],
     console: Console,
 ) -> None:
     """Evaluate and write every file of the contract that a run has not written before."""
@@ -62,17 +67,21 @@ def write_outputs(
     checkpoint = trained[settings.strategy]
     write_rounds(checkpoint, folder / "rounds.jsonl")
     write_model(folder / "model", settings, federation, data, checkpoint, evaluated)
-    console.print_json(
-        json.dumps(
-            {
-                m: {
-                    c: {k: e.value and round(e.value, 3) for k, e in v.items()}
-                    for c, v in r.items()
-                }
-                for m, r in results.items()
-            }
-        )
+    run = RunSummary(
+        name=folder.name,
+        strategy=settings.strategy,
+        synthetic=federation.truth_csv is not None,
+        seed=settings.seed,
+        rounds=settings.rounds,
+        best_round=checkpoint.best_round,
+        command=" ".join(["python", "simulation/run.py", *overrides]),
+        versions=versions(),
     )
+    content = report_content(
+        run, settings, prepared, data, checkpoint, evaluated[settings.strategy], results
+    )
+    write_report(content, folder / "report.html")
+    console.print(terminal_table(results, synthetic=run.synthetic))
 
 
 def write_rounds(checkpoint: Checkpoint, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -32,21 +33,37 @@ SITES = "sites"
 USER_ERRORS = (ConfigurationError, OutputFolderError, FederationFolderError, SiteFolderError)
 
 
-def run(settings: SimulationSettings, config_yaml: str, identity: str, console: Console) -> Path:
+@dataclass(frozen=True)
+class Command:
+    """How a run was asked for.
+
+    Attributes
+    ----------
+    overrides : tuple of str
+        The words after the command.
+    config_yaml : str
+        The resolved configuration, kept as ``config.yaml``.
+    identity : str
+        The part of it that decides the results: the same identity is the same run.
+    """
+
+    overrides: tuple[str, ...]
+    config_yaml: str
+    identity: str
+
+
+def run(settings: SimulationSettings, command: Command, console: Console) -> Path:
     """Run a simulation to its report and return its folder.
 
     Parameters
     ----------
     settings : SimulationSettings
-    config_yaml : str
-        The resolved configuration, kept as ``config.yaml``.
-    identity : str
-        The part of it that decides the results: the same identity is the same run.
+    command : Command
     console : Console
         Where progress and the table go.
     """
-    folder = open_run_folder(settings.name, settings.output_dir, identity)
-    (folder.path / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    folder = open_run_folder(settings.name, settings.output_dir, command.identity)
+    (folder.path / "config.yaml").write_text(command.config_yaml, encoding="utf-8")
     federation = locate_cohort(settings)
     prepared = prepare(federation, settings, folder.path)
     data = federation_data(prepared, federation, settings)
@@ -54,7 +71,9 @@ def run(settings: SimulationSettings, config_yaml: str, identity: str, console: 
     if folder.resumed:
         console.print(f"Going on with the unfinished run in {folder.path}", highlight=False)
     trained = train(data, settings, folder, console)
-    write_outputs(folder.path, settings, federation, prepared, data, trained, console)
+    write_outputs(
+        folder.path, settings, federation, prepared, data, trained, command.overrides, console
+    )
     folder.finish()
     return folder.path
 

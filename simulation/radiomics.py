@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from client.cohort import PreparedCase
 from lifelines import CoxPHFitter
 from lifelines.utils import k_fold_cross_validation
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from client.batches import collate
+from client.cohort import PreparedCase
 from shared.model import RoiBatch
 from shared.regions import REGIONS, region_weights
 from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL, SurvivalTask

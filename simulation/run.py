@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -28,14 +29,19 @@ def main(config: DictConfig) -> None:
     # Imported here because every worker process imports this file: it must stay light.
     from rich.console import Console
 
-    from simulation.pipeline import USER_ERRORS, run
+    from simulation.pipeline import USER_ERRORS, Command, run
     from simulation.settings import settings_from
 
     console = Console()
     start = time.perf_counter()
     try:
         settings = settings_from(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
-        folder = run(settings, OmegaConf.to_yaml(config, resolve=True), identity(config), console)
+        command = Command(
+            overrides=tuple(HydraConfig.get().overrides.task),
+            config_yaml=OmegaConf.to_yaml(config, resolve=True),
+            identity=identity(config),
+        )
+        folder = run(settings, command, console)
     except USER_ERRORS as error:
         console.print(f"[bold red]Cannot run:[/] {error}", highlight=False)
         sys.exit(2)

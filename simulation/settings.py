@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from client.imaging.settings import PreprocessingSettings
-
 from server.federation import STRATEGIES
 from shared.config import build
 from shared.losses.multitask import LossSettings

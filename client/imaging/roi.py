@@ -86,8 +86,8 @@ class Lattice:
 
     def points_mm(self, where: NDArray[np.bool_]) -> FloatArray:
         """Return the positions of chosen voxels, shape (n, 3), as (x, y, z)."""
-        points: FloatArray = np.argwhere(where)[:, ::-1] * self.spacing_mm + self.origin_mm
-        return points
+        indices = np.argwhere(where)[:, ::-1].astype(np.float64)
+        return np.asarray(indices * self.spacing_mm + np.array(self.origin_mm), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

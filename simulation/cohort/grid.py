@@ -99,6 +99,16 @@ def radius_squared(grid: Grid, centre: Point, axes_mm: Point) -> Field:
     return np.asarray((parts[0] + parts[1]) + parts[2], dtype=np.float32)
 
 
+def segment_distance_squared(grid: Grid, start: Point, end: Point) -> Field:
+    """Return the squared distance in mm^2 from a straight piece to each voxel of a grid."""
+    x, y, z = (axis - np.float32(first) for axis, first in zip(grid.mesh, start, strict=True))
+    step = tuple(np.float32(last - first) for first, last in zip(start, end, strict=True))
+    length_squared = max(float(sum(part * part for part in step)), 1e-6)
+    along = np.clip((x * step[0] + y * step[1] + z * step[2]) / np.float32(length_squared), 0, 1)
+    away = (x - along * step[0]) ** 2 + (y - along * step[1]) ** 2 + (z - along * step[2]) ** 2
+    return np.asarray(away, dtype=np.float32)
+
+
 def _spread(axis: Field, step_mm: float) -> Field:
     length = float(axis[-1] - axis[0])
     count = max(int(np.ceil(length / step_mm)), 1) + 1

@@ -113,7 +113,7 @@ def _lobulated_surface(irregularity: float, place: Place, rng: np.random.Generat
 def _depth_at(points: Points, place: Place, surface: Surface) -> Field:
     offsets = points - np.asarray(place.centre, dtype=np.float32)
     distance = np.maximum(np.sqrt((offsets**2).sum(axis=1)), np.float32(0.1))
-    return surface(offsets / distance[:, None]) - distance
+    return np.asarray(surface(offsets / distance[:, None]) - distance, dtype=np.float32)
 
 
 def _shape_tumour(
@@ -129,12 +129,8 @@ def _shape_tumour(
     part = grid.crop(box)
     coarse = part.coarse(max(2.0, place.radius_mm / 9))
     mesh = np.stack(np.broadcast_arrays(*coarse.mesh), axis=-1).reshape(-1, 3)
-    depth_mm = part.interpolate(
-        _depth_at(mesh, place, surface).reshape(coarse.shape).astype(np.float32), coarse
-    )
-    if min(part.shape) > 1:
-        # The interpolated cone has no sharp tip; near the centre the exact depth matters little.
-        depth_mm = np.minimum(depth_mm, liver_depth_mm[box] + np.float32(_EXOPHYTIC_MM))
+    depth_mm = part.interpolate(_depth_at(mesh, place, surface).reshape(coarse.shape), coarse)
+    depth_mm = np.minimum(depth_mm, liver_depth_mm[box] + np.float32(_EXOPHYTIC_MM))
     step_mm = max(part.spacing_mm)
     share = np.clip(depth_mm / np.float32(step_mm) + np.float32(0.5), 0, 1)
     share *= _MAY_BE_TUMOUR[labels[box]]

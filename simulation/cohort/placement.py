@@ -115,7 +115,7 @@ def _at(field: Field, grid: Grid, points: Points) -> Field:
         for n, axis in enumerate((grid.x_mm, grid.y_mm, grid.z_mm))
     ]
     x, y, z = (place.astype(np.intp) for place in places)
-    return field[z, y, x]
+    return np.asarray(field[z, y, x], dtype=np.float32)
 
 
 def _point(values: Points) -> Point:

@@ -6,8 +6,10 @@ time as a ratio, and the peak memory of each.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 PATIENTS = (87, 74, 62, 49, 36)
@@ -21,7 +23,7 @@ def write_sites(folder: Path, seed: int) -> None:
     mask[12:28, 12:28, 12:28] = 2
     for site, patients in enumerate(PATIENTS):
         for patient in range(patients):
-            tensors = {
+            tensors: dict[str, NDArray[Any]] = {
                 "phases": generator.standard_normal((3, EDGE, EDGE, EDGE)).astype(np.float16),
                 "mask": mask,
                 "present": np.ones(3, np.uint8),

@@ -1,0 +1,1 @@
+"""Figures, the terminal's table, and one page that a clinician can read."""
