@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.errors import ImagingError
+from client.imaging.nifti import check_nifti
 from shared.tasks import Phase
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -87,7 +88,11 @@ def read_files(files: Sequence[Path], path: Path) -> sitk.Image:
     try:
         image = sitk.ReadImage(names if len(names) > 1 or path.is_dir() else names[0])
     except RuntimeError as error:
-        raise ImagingError("cannot be read: damaged, cut short, or not an image", path) from error
+        raise ImagingError(
+            "cannot be read: it is damaged, cut short, or not an image", path
+        ) from error
+    if path.name.endswith((".nii", ".nii.gz")):
+        check_nifti(path, image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ImagingError("is not one three-dimensional volume of grey values", path)
     if np.issubdtype(voxels(image).dtype, np.floating) and not np.isfinite(voxels(image)).all():
@@ -149,7 +154,7 @@ def read_segmentation(path: Path) -> sitk.Image:
 
 
 def voxels(image: sitk.Image) -> NDArray[np.generic]:
-    """Return an image's voxels, shape (D, H, W), without copying them."""
+    """Return an image's voxels, shape (D, H, W), not copied: valid while the image lives."""
     view: NDArray[np.generic] = sitk.GetArrayViewFromImage(image)
     return view
 

@@ -23,7 +23,10 @@ SHARE = 10
 def main() -> None:
     """Write, and print the costs."""
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    settings = SyntheticCohortSettings.from_config(OmegaConf.load(CONFIG)["settings"])
+    config = OmegaConf.to_container(OmegaConf.load(CONFIG), resolve=True)
+    if not isinstance(config, dict):
+        raise TypeError(f"{CONFIG} holds no mapping")
+    settings = SyntheticCohortSettings.from_config(config["settings"])
     whole = sum(settings.patients.values())
     tenth = {site: max(count // SHARE, 1) for site, count in settings.patients.items()}
     patients = sum(tenth.values())

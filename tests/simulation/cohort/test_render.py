@@ -50,11 +50,17 @@ def with_sign(settings: SyntheticCohortSettings, patient: Patient, **sign: Any) 
 
 
 def depth_mm(scan: Scan) -> NDArray[np.float64]:
-    """Return depth in the tumour, negative outside."""
-    tumour, spacing = scan.mask == 2, scan.spacing_mm[::-1]
-    inside = distance_transform_edt(tumour, sampling=spacing)
-    outside = distance_transform_edt(~tumour, sampling=spacing)
-    return np.asarray(inside - outside)
+    """Return depth in the tumour, negative outside; -inf far from it."""
+    tumour, spacing = scan.mask == 2, np.array(scan.spacing_mm[::-1])
+    corners = np.argwhere(tumour)
+    margin = np.ceil(45 / spacing).astype(int)
+    low = np.maximum(corners.min(axis=0) - margin, 0)
+    near = tuple(map(slice, low, corners.max(axis=0) + margin))
+    inside = distance_transform_edt(tumour[near], sampling=spacing)
+    outside = distance_transform_edt(~tumour[near], sampling=spacing)
+    depth = np.full(tumour.shape, -np.inf)
+    depth[near] = inside - outside
+    return depth
 
 
 def mean_hu(scan: Scan, phase: Phase, low_mm: float, high_mm: float) -> float:

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from client.imaging.errors import ImagingError
+from client.imaging.roi import extract_roi, tumour_lattice
+from client.imaging.settings import PreprocessingSettings
+from shared.tasks import PHASES
+from tests.client.patients import (
+    LIVER_HU,
+    SMALL,
+    SPACING_MM,
+    TUMOUR_CENTRE_MM,
+    TUMOUR_HU,
+    TUMOUR_RADIUS_MM,
+    as_image,
+    label_array,
+    phase_array,
+)
+
+FINE = PreprocessingSettings(shape=(24, 24, 24), spacing_mm=2.0, margin_mm=5.0)
+MASK = as_image(label_array())
+IMAGES = {phase: as_image(phase_array(phase)) for phase in PHASES}
+
+
+def test_the_region_is_centred_on_the_tumour() -> None:
+    lattice = tumour_lattice(MASK, SMALL, Path("mask"))
+    np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=max(SPACING_MM) / 2)
+    assert lattice.spacing_mm == SMALL.spacing_mm
+
+
+def test_intensities_are_relative_to_the_patients_liver() -> None:
+    """(tumour HU - liver HU) / scale, by hand from the phantom's attenuation."""
+    roi = extract_roi(IMAGES, MASK, SMALL)
+    for index, phase in enumerate(PHASES):
+        tumour = roi.phases[index][roi.mask == 2].astype(float)
+        liver = roi.phases[index][roi.mask == 1].astype(float)
+        expected = (TUMOUR_HU[phase] - LIVER_HU[phase]) / SMALL.scale_hu
+        assert np.median(tumour) == pytest.approx(expected, abs=0.1)
+        assert np.median(liver) == pytest.approx(0, abs=0.05)
+
+
+def test_the_window_is_mapped_to_unit_range() -> None:
+    settings = PreprocessingSettings(
+        shape=(16, 16, 16), spacing_mm=5.0, window_hu=(-100, 300), normalisation="window"
+    )
+    roi = extract_roi(IMAGES, MASK, settings)
+    expected = 2 * (TUMOUR_HU["arterial"] + 100) / 400 - 1
+    assert np.median(roi.phases[0][roi.mask == 2]) == pytest.approx(expected, abs=0.02)
+
+
+def test_volume_is_kept() -> None:
+    roi = extract_roi(IMAGES, MASK, FINE)
+    volume = float((roi.mask == 2).sum()) * roi.spacing_mm**3
+    assert volume == pytest.approx(4 / 3 * np.pi * TUMOUR_RADIUS_MM**3, rel=0.1)
+
+
+@pytest.mark.parametrize("axes", [(True, False, False), (False, True, True), (True, True, True)])
+def test_a_flipped_grid_is_the_same_patient(axes: tuple[bool, bool, bool]) -> None:
+    """The same voxels stored the other way round lie at the same places in the world."""
+    flip = sitk.FlipImageFilter()
+    flip.SetFlipAxes(axes)
+    flipped = {phase: flip.Execute(image) for phase, image in IMAGES.items()}
+    first, second = extract_roi(IMAGES, MASK, SMALL), extract_roi(flipped, MASK, SMALL)
+    third = extract_roi(IMAGES, flip.Execute(MASK), SMALL)
+    np.testing.assert_array_equal(first.mask, third.mask)
+    np.testing.assert_allclose(first.phases.astype(float), third.phases.astype(float), atol=1e-2)
+    # Blocks of averaged voxels begin at the other end: equal up to the phantom's noise of 3 HU.
+    difference = np.abs(first.phases.astype(float) - second.phases.astype(float))
+    assert np.median(difference) < 3 / SMALL.scale_hu
+
+
+def test_a_mask_on_its_own_grid_is_brought_over() -> None:
+    coarse = sitk.Resample(
+        MASK,
+        (24, 22, 26),
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor,
+        MASK.GetOrigin(),
+        (3.3, 3.3, 3.1),
+        MASK.GetDirection(),
+        0,
+        sitk.sitkUInt8,
+    )
+    first, second = extract_roi(IMAGES, MASK, FINE), extract_roi(IMAGES, coarse, FINE)
+    assert (second.mask == 2).sum() == pytest.approx((first.mask == 2).sum(), rel=0.1)
+    for index in range(3):
+        inside = [float(np.median(roi.phases[index][roi.mask == 2])) for roi in (first, second)]
+        assert inside[1] == pytest.approx(inside[0], abs=0.1)
+
+
+def test_a_tumour_too_large_coarsens_the_grid_and_says_so() -> None:
+    settings = PreprocessingSettings(shape=(8, 8, 8), spacing_mm=3.0, margin_mm=5.0)
+    roi = extract_roi(IMAGES, MASK, settings)
+    assert roi.spacing_mm > 3.0
+    # The bounding box, 22 mm across give or take a slice, and 5 mm on either side must fit.
+    assert 8 * roi.spacing_mm == pytest.approx(32, abs=4)
+    assert (roi.mask == 2).sum() * roi.spacing_mm**3 == pytest.approx(
+        4 / 3 * np.pi * TUMOUR_RADIUS_MM**3, rel=0.3
+    )
+
+
+def test_the_largest_of_several_tumours_is_the_centre() -> None:
+    labels = label_array()
+    labels[2:4, 6:8, 2:4] = 2
+    lattice = tumour_lattice(as_image(labels), SMALL, Path("mask"))
+    np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=2)
+
+
+def test_an_absent_phase_is_zero() -> None:
+    roi = extract_roi({"delayed": IMAGES["delayed"]}, MASK, SMALL)
+    assert roi.present.tolist() == [0, 0, 1]
+    assert not roi.phases[:2].any()
+
+
+def test_a_mask_without_tumour_is_refused() -> None:
+    with pytest.raises(ImagingError, match="no voxel is tumour"):
+        extract_roi(IMAGES, MASK == 1, SMALL)
+
+
+def test_a_mask_elsewhere_in_space_is_refused() -> None:
+    moved = sitk.Image(MASK)
+    moved.SetOrigin((500.0, 0.0, 0.0))
+    with pytest.raises(ImagingError, match="outside this scan"):
+        extract_roi(IMAGES, moved, SMALL)
+
+
+def test_noise_is_averaged_not_picked() -> None:
+    """Fine voxels of independent noise shrink by the root of the number averaged."""
+    generator = np.random.default_rng(0)
+    fine = sitk.GetImageFromArray(generator.normal(50, 20, (80, 80, 80)).astype(np.float32))
+    labels = np.ones((80, 80, 80), np.uint8)
+    labels[35:45, 35:45, 35:45] = 2
+    settings = PreprocessingSettings(shape=(16, 16, 16), spacing_mm=4.0, margin_mm=10.0)
+    roi = extract_roi({"arterial": fine}, sitk.GetImageFromArray(labels), settings)
+    deviation = float(roi.phases[0].astype(float).std()) * settings.scale_hu
+    # Blocks of 4 x 4 x 4 voxels: 20 / 8 = 2.5 HU, less where neighbouring blocks are blended.
+    assert deviation < 2.6

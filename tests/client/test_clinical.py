@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from client.clinical import SiteFolderError, read_clinical
+from shared.tasks import Labels, Survival
+
+HEADER = "patient_id,mvi,rfs_months,rfs_event,os_months,os_event\n"
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "clinical.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_row_is_read_as_the_contract_says(tmp_path: Path) -> None:
+    table = read_clinical(write(tmp_path, HEADER + "001,1,10.5,1,22,0\n"))
+    assert table.rows["001"].labels == Labels(True, Survival(10.5, True), Survival(22.0, False))
+    assert table.rows["001"].problems == ()
+
+
+def test_a_byte_order_mark_and_other_columns_are_no_trouble(tmp_path: Path) -> None:
+    text = "age," + HEADER.strip() + ",note\n63,a,0,,,5,1,\n"
+    table = read_clinical(write(tmp_path, text, "utf-8-sig"))
+    assert table.rows["a"].labels == Labels(False, None, Survival(5.0, True))
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "[Not Available]", " ", "nan", "Unknown"])
+def test_unknown_is_unknown(tmp_path: Path, cell: str) -> None:
+    row = ",".join([cell] * 5)
+    table = read_clinical(write(tmp_path, HEADER + f"a,{row}\n"))
+    assert table.rows["a"].labels == Labels()
+    assert table.rows["a"].problems == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("0,,1,5,1", "rfs: one of months and event is missing"),
+        ("0,4,,5,1", "rfs: one of months and event is missing"),
+        ("0,4,1,-5,1", "os_months must be a number > 0"),
+        ("0,4,1,0,1", "os_months must be a number > 0"),
+        ("0,4,1,inf,1", "os_months must be a number > 0"),
+        ("0,4,1,five,1", "os_months must be a number > 0"),
+        ("0,4,2,5,1", "rfs_event must be 0 or 1"),
+        ("yes,4,1,5,1", "mvi must be 0 or 1"),
+    ],
+)
+def test_a_wrong_cell_costs_a_label_and_is_told(tmp_path: Path, cells: str, problem: str) -> None:
+    row = read_clinical(write(tmp_path, HEADER + f"a,{cells}\n")).rows["a"]
+    (told,) = row.problems
+    assert problem in told
+    known = [row.labels.mvi is not None, row.labels.rfs is not None, row.labels.os is not None]
+    assert sum(known) == 2
+
+
+def test_a_doubled_patient_is_refused_alone(tmp_path: Path) -> None:
+    table = read_clinical(write(tmp_path, HEADER + "a,1,,,,\na,0,,,,\nb,1,,,,\n"))
+    assert set(table.rows) == {"b"}
+    assert "several rows" in table.refused["a"]
+
+
+def test_a_table_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SiteFolderError, match="no such file"):
+        read_clinical(tmp_path / "clinical.csv")
+    with pytest.raises(SiteFolderError, match="column missing: os_event"):
+        read_clinical(write(tmp_path, HEADER.replace(",os_event", "") + "a,1,2,1,3\n"))
+    with pytest.raises(SiteFolderError, match="UTF-8"):
+        read_clinical(write(tmp_path, HEADER + "ä,1,2,1,3,1\n", "latin-1"))

@@ -1,0 +1,178 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
+from client.imaging.cache import load_roi
+from tests.client.patients import (
+    GOOD_ROW,
+    SMALL,
+    as_image,
+    label_array,
+    write_clinical,
+    write_patient,
+)
+
+
+def prepare(site: Path, workers: int = 1) -> PreparedSite:
+    return prepare_site(site, SMALL, site.parent / "cache", workers=workers, progress=False)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Write a site of one good patient, ``good``, and one that a test may break, ``bad``."""
+    folder = tmp_path / "site"
+    write_clinical(folder, {"good": GOOD_ROW, "bad": GOOD_ROW})
+    write_patient(folder / "good")
+    write_patient(folder / "bad", seed=1)
+    return folder
+
+
+def test_a_good_site_is_prepared_whole(site: Path) -> None:
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["bad", "good"]
+    assert prepared.set_aside == ()
+    assert prepared.cases[0].present == (True, True, True)
+    assert load_roi(prepared.cases[0].roi_path).phases.shape == (3, *SMALL.shape)
+
+
+def cut_all_short(patient: Path) -> None:
+    for path in patient.glob("*.nii.gz"):
+        if path.name != "mask.nii.gz":
+            path.write_bytes(path.read_bytes()[:200])
+
+
+def remove_mask(patient: Path) -> None:
+    (patient / "mask.nii.gz").unlink()
+
+
+def erase_tumour(patient: Path) -> None:
+    labels = label_array()
+    labels[labels == 2] = 1
+    sitk.WriteImage(as_image(labels), str(patient / "mask.nii.gz"))
+
+
+def move_mask(patient: Path) -> None:
+    mask = as_image(label_array())
+    mask.SetOrigin((700.0, 0.0, 0.0))
+    sitk.WriteImage(mask, str(patient / "mask.nii.gz"))
+
+
+def put_other_labels(patient: Path) -> None:
+    labels = label_array() * np.uint8(5)
+    sitk.WriteImage(as_image(labels), str(patient / "mask.nii.gz"))
+
+
+def put_nan(patient: Path) -> None:
+    for path in patient.glob("*.nii.gz"):
+        if path.name != "mask.nii.gz":
+            array = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32)
+            array[3, 3, 3] = np.nan
+            sitk.WriteImage(as_image(array), str(path))
+
+
+def remove_phases(patient: Path) -> None:
+    for path in patient.glob("*.nii.gz"):
+        if path.name != "mask.nii.gz":
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_all_short, "cut short"),
+        (remove_mask, "no mask"),
+        (erase_tumour, "no voxel is tumour"),
+        (move_mask, "outside this scan"),
+        (put_other_labels, "labels other than"),
+        (put_nan, "not numbers"),
+        (remove_phases, "no phase can be used"),
+    ],
+)
+def test_a_broken_patient_is_set_aside_and_the_rest_go_on(
+    site: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    damage(site / "bad")
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["good"]
+    (row,) = prepared.set_aside
+    assert row.patient_id == "bad"
+    assert reason in row.reason
+    assert row.file.startswith("bad")
+
+
+def test_one_bad_phase_costs_only_itself(site: Path) -> None:
+    path = site / "bad" / "delayed.nii.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    for prepared in (prepare(site), prepare(site)):  # the second comes from the cache
+        assert prepared.cases[0].present == (True, True, False)
+        (row,) = prepared.set_aside
+        assert (row.patient_id, row.file) == ("bad", "bad/delayed.nii.gz")
+        assert "used without this phase" in row.reason
+
+
+def test_a_wrong_label_is_told_and_the_patient_used(site: Path) -> None:
+    write_clinical(site, {"good": GOOD_ROW, "bad": "1,10,1,-3,1"})
+    prepared = prepare(site)
+    assert prepared.cases[0].labels.os is None
+    (row,) = prepared.set_aside
+    assert row.reason == "used in part: os_months must be a number > 0, so os is unknown"
+
+
+def test_folders_and_rows_without_their_other_half_are_told(site: Path) -> None:
+    write_clinical(site, {"good": GOOD_ROW, "ghost": GOOD_ROW})
+    reasons = {row.patient_id: row.reason for row in prepare(site).set_aside}
+    assert reasons == {"bad": "no row in clinical.csv", "ghost": "no folder of this name"}
+
+
+def test_a_folder_that_is_no_site_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SiteFolderError, match="no such folder"):
+        prepare(tmp_path / "absent")
+    write_clinical(tmp_path / "empty", {})
+    with pytest.raises(SiteFolderError, match="holds no patient's folder"):
+        prepare(tmp_path / "empty")
+
+
+def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(site)
+    damaged = first.cases[0].roi_path
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    assert prepare(site) == first
+    assert damaged.read_bytes() == whole
+
+    def read_nothing(*_: object) -> None:
+        raise AssertionError("an image was read although nothing changed")
+
+    monkeypatch.setattr("client.cohort.build_roi", read_nothing)
+    assert prepare(site) == first
+
+
+def test_the_cache_knows_no_patient(site: Path) -> None:
+    prepare(site)
+    for path in (site.parent / "cache").iterdir():
+        assert "good" not in path.name
+        assert b"good" not in path.read_bytes()
+
+
+def test_workers_change_nothing(site: Path, tmp_path: Path) -> None:
+    alone = prepare(site)
+    together = prepare_site(site, SMALL, tmp_path / "other", workers=2, progress=False)
+    for one, two in zip(alone.cases, together.cases, strict=True):
+        assert one.roi_path.read_bytes() == two.roi_path.read_bytes()
+
+
+def test_set_aside_is_written_as_the_contract_says(site: Path, tmp_path: Path) -> None:
+    erase_tumour(site / "bad")
+    write_set_aside(prepare(site).set_aside, tmp_path / "set_aside.csv")
+    with (tmp_path / "set_aside.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row == {
+        "patient_id": "bad",
+        "reason": "no voxel is tumour (label 2)",
+        "file": "bad/mask.nii.gz",
+    }
