@@ -93,6 +93,8 @@ class SimulationSettings:
             raise ValueError(f"strategy must be one of {sorted(STRATEGIES)}, got {self.strategy!r}")
         if self.workers < 1 or self.bootstrap_resamples < 1:
             raise ValueError("workers and bootstrap_resamples must be at least 1")
+        # What the plan refuses is refused here, before anything is written or trained.
+        self.plan  # noqa: B018
 
     @property
     def plan(self) -> Plan:

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.errors import ImagingError
-from client.imaging.nifti import check_nifti
+from client.imaging.nifti import read_nifti
 from shared.tasks import Phase
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -84,15 +84,14 @@ def read_image(path: Path) -> sitk.Image:
 
 def read_files(files: Sequence[Path], path: Path) -> sitk.Image:
     """Read a phase from its files, as `series_files` gives them."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        return read_nifti(path)
     names = [str(file) for file in files]
     try:
-        image = sitk.ReadImage(names if len(names) > 1 or path.is_dir() else names[0])
+        image = sitk.ReadImage(names if path.is_dir() else names[0])
     except RuntimeError as error:
-        raise ImagingError(
-            "cannot be read: it is damaged, cut short, or not an image", path
-        ) from error
-    if path.name.endswith((".nii", ".nii.gz")):
-        check_nifti(path, image)
+        reason = "cannot be read: it is damaged, cut short, or not an image"
+        raise ImagingError(reason, path) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ImagingError("is not one three-dimensional volume of grey values", path)
     if np.issubdtype(voxels(image).dtype, np.floating) and not np.isfinite(voxels(image)).all():

@@ -98,7 +98,7 @@ def _lobulated_surface(irregularity: float, place: Place, rng: np.random.Generat
 
     def radius_mm(directions: Points) -> Field:
         lobes = np.zeros(len(directions), dtype=np.float32)
-        # Wave by wave, without a matrix product: the same bits on every machine's BLAS.
+        # Wave by wave, not as a matrix product: the same bits however many threads BLAS has.
         for (x, y, z), phase in zip(waves, phases, strict=True):
             argument = directions[:, 0] * x + directions[:, 1] * y + directions[:, 2] * z
             lobes += np.cos(argument + phase)

@@ -58,7 +58,7 @@ class _Inside:
 
 
 def render(settings: SyntheticCohortSettings, patient: Patient) -> Scan:
-    """Make a patient's volumes; the same for the same settings and patient, on any machine."""
+    """Make a patient's volumes; the same for the same settings and patient, in any process."""
 
     def numbers(use: str) -> np.random.Generator:
         return stream(settings, patient.site, patient.index, use)

@@ -134,7 +134,8 @@ async def _keep_busy(job: str, waiting: deque[Patient], advance: Callable[[], No
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        # Not wait(): this also reads the pipes to their end, so that the loop leaves none open.
+        await process.communicate()
 
 
 async def _start_worker() -> Process:

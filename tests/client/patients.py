@@ -23,7 +23,8 @@ ORIGIN_MM = np.array([-44.0, -30.0, -80.0])
 def positions_mm() -> NDArray[np.float64]:
     """World position of every voxel, shape (D, H, W, 3), as (x, y, z)."""
     z, y, x = np.indices(SIZE[::-1])
-    return np.stack([x, y, z], axis=-1) * np.array(SPACING_MM) + ORIGIN_MM
+    positions = np.stack([x, y, z], axis=-1) * np.array(SPACING_MM) + ORIGIN_MM
+    return np.asarray(positions, dtype=np.float64)
 
 
 def as_image(array: NDArray[np.generic]) -> sitk.Image:

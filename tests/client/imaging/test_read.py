@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -20,7 +21,7 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def array(dtype: str) -> NDArray[np.generic]:
+def array(dtype: str) -> NDArray[Any]:
     return (np.random.default_rng(0).random((9, 10, 11)) * 1000 - 200).astype(dtype)
 
 

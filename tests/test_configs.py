@@ -1,0 +1,67 @@
+"""Every configuration file composes and becomes the frozen settings that it stands for."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from client.site_file import read_site_file
+from shared.config import ConfigurationError
+from simulation.settings import SimulationSettings, settings_from
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+GROUPS = sorted(
+    f"{path.parent.name}={path.stem}"
+    for path in CONFIGS.glob("*/*.yaml")
+    if path.parent.name != "experiment"
+)
+EXPERIMENTS = sorted(f"+experiment={path.stem}" for path in CONFIGS.glob("experiment/*.yaml"))
+
+
+def settings(*overrides: str) -> SimulationSettings:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("simulation", list(overrides))
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return settings_from({str(key): value for key, value in values.items()})
+
+
+@pytest.mark.parametrize("choice", [*GROUPS, *EXPERIMENTS])
+def test_every_file_becomes_settings(choice: str) -> None:
+    extra = ["cohort.root=somewhere"] if choice == "cohort=folder" else []
+    assert settings(choice, *extra).plan.rounds >= 1
+
+
+def test_the_published_size_is_the_default() -> None:
+    cohort = settings().cohort.settings
+    assert cohort is not None
+    patients = dict(cohort.patients)
+    assert patients.pop("external") == 80
+    assert sum(patients.values()) == 308
+    assert len(patients) == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rounds=0", "rounds"),
+        ("+roundz=3", "configuration.roundz"),
+        ("rounds=few", "configuration.rounds"),
+        ("preprocessing.spacing_mm=-1", "spacing_mm must be finite and > 0"),
+        ("optimisation.batch_size=0", "batch_size"),
+        ("strategy=fedmagic", "strategy must be one of"),
+        ("time_grid_months=[12,6]", "strictly increasing"),
+        ("loss.survival=ranking", "survival"),
+        ("cohort.settings.patients.site_1=-4", "patients"),
+    ],
+)
+def test_a_wrong_value_names_its_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        settings(override)
+
+
+def test_the_example_of_a_site_is_read() -> None:
+    assert read_site_file(CONFIGS / "site.yaml").name == "site_1"
+    with pytest.raises(ConfigurationError, match="no such file"):
+        read_site_file(CONFIGS / "absent.yaml")
