@@ -29,7 +29,7 @@ class Site:
     cases: tuple[PreparedCase, ...]
     preprocessing: str
     minimum_count: int = 5
-    threads: int = 2
+    threads: int = 1
     device: str = "cpu"
 
     @property

@@ -41,7 +41,7 @@ class SiteFile:
     cache_dir: Path
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     minimum_count: int = 5
-    threads: int = 2
+    threads: int = 1
     workers: int = 2
     device: str = "cpu"
 

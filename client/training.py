@@ -9,7 +9,7 @@ from client.augmentation import augment
 from client.batches import shuffled
 from client.cohort import PreparedCase
 from shared.losses.multitask import multitask_loss
-from shared.model import MultiTaskNet
+from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
 from shared.seeds import derive_seed
 
@@ -37,11 +37,7 @@ def train_locally(
     seed = derive_seed(plan.seed, "train", site, round_number)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=learning_rate(settings, round_number, plan.rounds),
-        weight_decay=settings.weight_decay,
-    )
+    optimiser = _optimiser(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
     losses: list[float] = []
     for _ in range(settings.local_epochs):
@@ -57,11 +53,25 @@ def train_locally(
     return sum(losses) / len(losses)
 
 
-def learning_rate(settings: OptimisationSettings, round_number: int, rounds: int) -> float:
-    """Return the rate of a round: half a cosine from the first round to the last.
+def cosine(settings: OptimisationSettings, round_number: int, rounds: int) -> float:
+    """Return the factor on the learning rates: half a cosine from the first round to the last.
 
     `round_number` counts from 1.
     """
     progress = (round_number - 1) / max(1, rounds - 1)
     low = settings.final_learning_rate
-    return settings.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
+    return low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _optimiser(
+    model: MultiTaskNet, settings: OptimisationSettings, factor: float
+) -> torch.optim.AdamW:
+    heads = list(model.heads.parameters())
+    others = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
+    return torch.optim.AdamW(
+        [
+            {"params": others, "lr": settings.learning_rate * factor},
+            {"params": heads, "lr": settings.head_learning_rate * factor},
+        ],
+        weight_decay=settings.weight_decay,
+    )

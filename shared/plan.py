@@ -20,7 +20,10 @@ class OptimisationSettings:
     batch_size : int
         Patients a step.
     learning_rate : float
-        At the first round; falls to `final_learning_rate` times it at the last.
+        Of the trunk at the first round; falls to `final_learning_rate` times it at the last.
+    head_learning_rate : float
+        Of the linear heads, on the same cosine: they read features of known meaning and unit
+        scale, and a site has a handful of steps a round.
     final_learning_rate : float
         As a fraction of `learning_rate`.
     weight_decay : float
@@ -32,6 +35,7 @@ class OptimisationSettings:
     local_epochs: int = 1
     batch_size: int = 8
     learning_rate: float = 2e-3
+    head_learning_rate: float = 2e-2
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
     max_grad_norm: float = 5.0
@@ -39,8 +43,8 @@ class OptimisationSettings:
     def __post_init__(self) -> None:
         if self.local_epochs < 1 or self.batch_size < 1:
             raise ValueError("local_epochs and batch_size must be at least 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be > 0, got {self.learning_rate}")
+        if not (self.learning_rate > 0 and self.head_learning_rate > 0):
+            raise ValueError("learning_rate and head_learning_rate must be > 0")
 
 
 @dataclass(frozen=True)

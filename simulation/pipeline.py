@@ -1,36 +1,37 @@
 """The steps of a run, in order: cohort, preparation, training, evaluation, files."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
 from client.site import Site
-from server.checkpoint import Checkpoint
-from server.federation import FederationSettings
 from server.strategy import FederationFailedError
 from shared.config import ConfigurationError
 from simulation.cohort.folder import FederationFolder, FederationFolderError, find_sites
 from simulation.cohort.writer import write_cohort
-from simulation.federate import federate
 from simulation.methods import FederationData, groups
 from simulation.outputs import write_outputs
 from simulation.run_folder import (
     OutputFolderError,
-    RunFolder,
     keep_state_of,
     open_run_folder,
 )
 from simulation.settings import SimulationSettings
+from simulation.training import train_methods
 
 SITES = "sites"
 
 # What a person can mend: told in one line, without a traceback.
-USER_ERRORS = (ConfigurationError, OutputFolderError, FederationFolderError, SiteFolderError)
+USER_ERRORS = (
+    ConfigurationError,
+    FederationFailedError,
+    FederationFolderError,
+    OutputFolderError,
+    SiteFolderError,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def run(settings: SimulationSettings, command: Command, console: Console) -> Pat
     folder = keep_state_of(folder, fingerprint(data))
     if folder.resumed:
         console.print(f"Going on with the unfinished run in {folder.path}", highlight=False)
-    trained = train(data, settings, folder, console)
+    methods = groups(settings.strategy, data.sites)
+    trained = train_methods(methods, settings, folder.state, console)
     write_outputs(
         folder.path, settings, federation, prepared, data, trained, command.overrides, console
     )
@@ -142,67 +144,3 @@ def fingerprint(data: FederationData) -> str:
             digest.update(repr((site.name, case.patient_id, case.roi_path.name)).encode())
             digest.update(repr(case.labels).encode())
     return digest.hexdigest()
-
-
-def train(
-    data: FederationData, settings: SimulationSettings, folder: RunFolder, console: Console
-) -> dict[str, Checkpoint]:
-    """Train every method, showing where each stands.
-
-    A method that cannot be trained (a site alone with nobody to train on) is told and left
-    out; the federation itself must succeed.
-    """
-    methods = groups(settings.strategy, data.sites)
-    trained: dict[str, Checkpoint] = {}
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} rounds"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[validation]}"),
-    )
-    with Progress(*columns, console=console) as progress:
-        for method, sites in methods.items():
-            try:
-                trained[method] = _train_method(method, sites, settings, folder, progress)
-            except FederationFailedError as error:
-                if method == settings.strategy:
-                    raise
-                console.print(f"{method} could not be trained: {error}", highlight=False)
-    return trained
-
-
-def _train_method(
-    method: str,
-    sites: Sequence[Site],
-    settings: SimulationSettings,
-    folder: RunFolder,
-    progress: Progress,
-) -> Checkpoint:
-    row = progress.add_task(method, total=settings.rounds, validation="")
-
-    def show(checkpoint: Checkpoint) -> None:
-        progress.update(row, completed=checkpoint.round, validation=_validation(checkpoint))
-
-    federation = FederationSettings(
-        plan=settings.plan,
-        state_dir=folder.state / method.replace("/", "-"),
-        strategy=settings.strategy,
-        minimum_sites=min(settings.minimum_sites, len(sites)),
-    )
-    checkpoint = federate(sites, federation, settings.runtime, show)
-    show(checkpoint)
-    return checkpoint
-
-
-def _validation(checkpoint: Checkpoint) -> str:
-    """Return the newest judgement on internal validation in a few words."""
-    judged = [record for record in checkpoint.history if record.get("metrics")]
-    if not judged:
-        return ""
-    metrics = judged[-1]["metrics"]
-    shown = {"OS": "os_c_index", "RFS": "rfs_c_index", "MVI": "mvi_auc"}
-    values = [
-        f"{name} {metrics[key]:.3f}" for name, key in shown.items() if metrics[key] is not None
-    ]
-    return "  ".join(values)

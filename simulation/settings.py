@@ -55,7 +55,7 @@ class RuntimeSettings:
     """
 
     name: Literal["inprocess", "ray"] = "inprocess"
-    threads: int = 2
+    threads: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:

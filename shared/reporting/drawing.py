@@ -38,11 +38,16 @@ def as_svg(figure: Figure) -> str:
     """Return a figure as a ``data:`` address: one element, whose inner ids disturb no other."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_address(buffer.getvalue(), "image/svg+xml")
 
 
-def as_png(figure: Figure, dpi: int = 110) -> str:
-    """Return a figure that is made of pixels as a ``data:`` address."""
+def as_png(figure: Figure, dpi: int = 110) -> bytes:
+    """Return a figure that is made of pixels as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """Return a picture as an address that holds it."""
+    return f"data:{kind};base64," + base64.b64encode(content).decode()

@@ -146,6 +146,11 @@ def roc(curves: Sequence[RocCurve]) -> str:
 
 def activation_maps(samples: Sequence[ActivationSample]) -> str:
     """Draw grey slices, the tumour outlined, and beside each the same slice with its map."""
+    return drawing.data_address(activation_maps_png(samples), "image/png")
+
+
+def activation_maps_png(samples: Sequence[ActivationSample]) -> bytes:
+    """Return what `activation_maps` draws as a PNG file."""
     with drawing.house_style():
         columns = 4
         rows = -(-2 * len(samples) // columns)

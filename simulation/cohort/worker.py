@@ -1,7 +1,7 @@
 """A process that writes patients: ``python -m simulation.cohort.worker``.
 
 Lines of JSON on standard input: first the settings and the federation's folder, then one
-patient a line. It answers each patient with `DONE`, and ends with its input. A process of its
+patient a line. It answers each line with `DONE`, and ends with its input. A process of its
 own, rather than a fork, imports only what rendering needs and inherits no threads.
 """
 
@@ -23,6 +23,7 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     settings = from_json(SyntheticCohortSettings, job["settings"], where="cohort.settings")
     root = Path(job["root"])
+    print(DONE, flush=True)
     for line in sys.stdin:
         task = json.loads(line)
         patient = draw_patient(settings, task["site"], task["index"])

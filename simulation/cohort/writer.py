@@ -1,14 +1,15 @@
 """Writes a synthetic federation in parallel, goes on with a partial one, keeps a whole one."""
 
-import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -98,72 +99,79 @@ def _write_patients(
     with Progress(*columns) as progress:
         bar = progress.add_task("Writing synthetic patients", total=len(missing))
         if workers > 1:
-            asyncio.run(_share_out(settings, missing, root, workers, lambda: progress.advance(bar)))
+            _share_out(settings, missing, root, workers, lambda: progress.advance(bar))
             return
         for patient in missing:
             write_patient(settings, patient, root)
             progress.advance(bar)
 
 
-async def _share_out(
+def _share_out(
     settings: SyntheticCohortSettings,
     missing: Sequence[Patient],
     root: Path,
     workers: int,
     advance: Callable[[], None],
 ) -> None:
-    """Hand each patient to the first worker that is free."""
+    """Hand each patient to the first worker that is free; one thread talks to each worker."""
     job = json.dumps({"settings": to_json(settings), "root": str(root.resolve())})
     waiting = deque(missing)
-    await asyncio.gather(*(_keep_busy(job, waiting, advance) for _ in range(workers)))
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            talks = [threads.submit(_keep_busy, job, waiting, advance) for _ in range(workers)]
+            for talk in as_completed(talks):
+                talk.result()
+        finally:
+            # After an error or an interruption the other workers end with their patient.
+            waiting.clear()
 
 
-async def _keep_busy(job: str, waiting: deque[Patient], advance: Callable[[], None]) -> None:
-    process = await _start_worker()
+def _keep_busy(job: str, waiting: deque[Patient], advance: Callable[[], None]) -> None:
+    with _start_worker() as process:
+        answer = _ask(process, job)
+        while answer == worker.DONE and (patient := _next_of(waiting)) is not None:
+            answer = _ask(process, json.dumps({"site": patient.site, "index": patient.index}))
+            if answer == worker.DONE:
+                advance()
+    if answer != worker.DONE:
+        raise CohortWriterError(
+            "a patient could not be written; the worker's message is above. "
+            "Run the same command again to go on from here."
+        )
+
+
+def _next_of(waiting: deque[Patient]) -> Patient | None:
     try:
-        await _tell(process, job)
-        while waiting:
-            patient = waiting.popleft()
-            await _tell(process, json.dumps({"site": patient.site, "index": patient.index}))
-            if (await _answer(process)) != worker.DONE:
-                raise CohortWriterError(
-                    f"a patient of {patient.site} could not be written; the worker's message is "
-                    "above. Run the same command again to go on from here."
-                )
-            advance()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        # Not wait(): this also reads the pipes to their end, so that the loop leaves none open.
-        await process.communicate()
+        return waiting.popleft()
+    except IndexError:
+        return None
 
 
-async def _start_worker() -> Process:
+def _start_worker() -> Popen[str]:
     search_path = [str(_REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
         **dict.fromkeys(_ONE_THREAD, "1"),
         "PYTHONPATH": os.pathsep.join(search_path),
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", worker.MODULE, stdin=PIPE, stdout=PIPE, env=environment
-    )
+    command = [sys.executable, "-m", worker.MODULE]
+    # The command is this interpreter and a module of ours: nothing in it comes from outside.
+    return Popen(command, stdin=PIPE, stdout=PIPE, env=environment, encoding="utf-8")  # noqa: S603
 
 
-async def _tell(process: Process, line: str) -> None:
-    if process.stdin is None:
-        raise CohortWriterError("a worker was started without an input")
+def _ask(process: Popen[str], line: str) -> str:
+    """Return the answer to a line; empty if the worker has ended."""
+    if process.stdin is None or process.stdout is None:
+        raise CohortWriterError("a worker was started without its pipes")
     try:
-        process.stdin.write(line.encode() + b"\n")
-        await process.stdin.drain()
-    except ConnectionError as error:
-        raise CohortWriterError("a worker ended early; its message is above") from error
-
-
-async def _answer(process: Process) -> str:
-    if process.stdout is None:
-        raise CohortWriterError("a worker was started without an output")
-    return (await process.stdout.readline()).decode().strip()
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        # Closing tries to send the rest once more, and would hide the worker's own message.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        return ""
+    return process.stdout.readline().strip()
 
 
 def _write_manifest(settings: SyntheticCohortSettings, fingerprint: str, root: Path) -> None:

@@ -165,6 +165,6 @@ def test_a_failing_worker_is_told(
     root = tmp_path / small_cohort.name
     root.mkdir()
     (root / "site_1").write_text("a file where a site's folder must go")
-    with pytest.raises(CohortWriterError, match="a patient of site_1 could not be written"):
+    with pytest.raises(CohortWriterError, match="a patient could not be written"):
         write_cohort(small_settings, tmp_path, workers=2)
     assert "site_1" in capfd.readouterr().err

@@ -1,0 +1,124 @@
+"""One patient: ``python client/predict.py model=DIR patient=DIR output_dir=DIR``.
+
+Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk scores) and
+``prediction.png`` (the tumour in three planes with its activation map).
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from client.activation import activation_map
+from client.batches import stack_rois
+from client.cohort import build_roi
+from client.imaging.errors import ImagingError
+from client.imaging.roi import Roi
+from client.imaging.settings import PreprocessingSettings
+from shared.config import ConfigurationError, build
+from shared.losses.logistic_hazard import survival_curve
+from shared.model import MultiTaskNet, RoiBatch, ranking_score
+from shared.model_folder import ModelFolder, ModelFolderError, read_model_folder
+from shared.reporting import figures
+from shared.reporting.content import ActivationSample
+from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+PLANES = ("axial", "coronal", "sagittal")
+GREY_RANGE = (-2.0, 2.5)
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What to predict with, for whom, and where to."""
+
+    model: Path
+    patient: Path
+    output_dir: Path
+    device: str = "cpu"
+
+
+def predict_patient(settings: PredictSettings) -> dict[str, Any]:
+    """Predict for one patient and write what was found; return what ``prediction.json`` holds.
+
+    Raises
+    ------
+    ModelFolderError
+        The model folder cannot be used.
+    ImagingError
+        The patient's folder cannot be used.
+    """
+    model, about = read_model_folder(settings.model)
+    preprocessing = build(PreprocessingSettings, about.preprocessing, where="preprocessing")
+    roi, problems = build_roi(settings.patient, preprocessing)
+    device = torch.device(settings.device)
+    batch = stack_rois([roi]).to(device)
+    prediction = _predict(model.to(device), batch, about)
+    prediction["phases"] = [name for name, flag in zip(PHASES, roi.present, strict=True) if flag]
+    prediction["left_out"] = [{"file": file, "reason": reason} for reason, file in problems]
+    settings.output_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(prediction, indent=2) + "\n"
+    (settings.output_dir / "prediction.json").write_text(text, encoding="utf-8")
+    picture = _picture(roi, activation_map(model, batch, "os")[0], prediction)
+    (settings.output_dir / "prediction.png").write_bytes(picture)
+    return prediction
+
+
+@torch.no_grad()
+def _predict(model: MultiTaskNet, batch: RoiBatch, about: ModelFolder) -> dict[str, Any]:
+    outputs = model(batch)
+    probability = float(torch.sigmoid(outputs["mvi"].double())[0])
+    prediction: dict[str, Any] = {
+        "synthetic_model": about.synthetic,
+        "mvi_probability": probability,
+        "mvi_positive": None if about.mvi_threshold is None else probability >= about.mvi_threshold,
+    }
+    for task in SURVIVAL_TASKS:
+        prediction[task] = {"risk": float(ranking_score(outputs[task])[0])}
+        if about.plan.loss.survival == "logistic_hazard":
+            prediction[task]["months"] = list(about.plan.time_grid.edges_months)
+            prediction[task]["survival"] = survival_curve(outputs[task].double())[0].tolist()
+    return prediction
+
+
+def _picture(
+    roi: Roi, activation: np.ndarray[Any, np.dtype[np.float32]], prediction: dict[str, Any]
+) -> bytes:
+    """Return a PNG of three planes through the middle of the tumour."""
+    low, high = GREY_RANGE
+    shown = next(index for index in (1, 0, 2) if roi.present[index])
+    grey = np.clip((roi.phases[shown].astype(np.float64) - low) / (high - low), 0, 1)
+    tumour = roi.mask == TUMOUR_LABEL
+    samples = []
+    for axis, plane in enumerate(PLANES):
+        level = int(tumour.sum(axis=tuple({0, 1, 2} - {axis})).argmax())
+        # Rows run from head to foot in coronal and sagittal planes, as they are read.
+        turn = slice(None) if axis == 0 else slice(None, None, -1)
+        parts = [np.take(volume, level, axis)[turn] for volume in (grey, activation, tumour)]
+        caption = plane if axis else f"{plane}; MVI {prediction['mvi_probability']:.0%}"
+        samples.append(ActivationSample(parts[0], parts[1].astype(float), parts[2], caption))
+    return figures.activation_maps_png(samples)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="predict")
+def main(config: DictConfig) -> None:
+    """Compose the configuration and predict."""
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    try:
+        settings = build(PredictSettings, values, where="predict")
+        prediction = predict_patient(settings)
+    except (ConfigurationError, ModelFolderError, ImagingError) as error:
+        sys.exit(f"Cannot predict: {error}")
+    if prediction["synthetic_model"]:
+        print("This model was trained on synthetic patients: its prediction means nothing.")
+    print(f"MVI probability {prediction['mvi_probability']:.3f}; see {settings.output_dir}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Trains all methods of a run, side by side where there are processes for it.
+
+Each process trains with one thread: on the small batches of a hospital two methods side by side
+on two cores finish sooner than one after the other on both, another program on the machine does
+not stall them, and the weights do not depend on the number of cores.
+"""
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from client.site import Site
+from server import checkpoint as checkpoints
+from server.checkpoint import Checkpoint
+from server.federation import FederationSettings
+from server.strategy import FederationFailedError
+from shared.config import to_json
+from simulation.federate import federate
+from simulation.settings import RuntimeSettings, SimulationSettings
+
+_REFRESH_S = 0.5
+
+
+def train_methods(
+    methods: Mapping[str, Sequence[Site]],
+    settings: SimulationSettings,
+    state_dir: Path,
+    console: Console,
+) -> dict[str, Checkpoint]:
+    """Train every method, showing where each stands; resume those that were begun.
+
+    A rival that cannot be trained (a site alone with nobody to train on) is told and left out.
+
+    Raises
+    ------
+    FederationFailedError
+        The federation itself could not be trained.
+    """
+    federations = {
+        method: FederationSettings(
+            plan=settings.plan,
+            state_dir=state_dir / method.replace("/", "-"),
+            strategy=settings.strategy,
+            minimum_sites=min(settings.minimum_sites, len(sites)),
+        )
+        for method, sites in methods.items()
+    }
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=24),
+        TextColumn("round {task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[validation]}"),
+    )
+    trained: dict[str, Checkpoint] = {}
+    with _pool(settings) as pool, Progress(*columns, console=console) as progress:
+        rows = {m: progress.add_task(m, total=settings.rounds, validation="") for m in methods}
+        futures = {
+            pool.submit(train_method, sites, federations[method], settings.runtime): method
+            for method, sites in methods.items()
+        }
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, _REFRESH_S, FIRST_COMPLETED)
+            for future in done:
+                _collect(futures[future], future, settings.strategy, trained, console)
+            for method, row in rows.items():
+                _show(progress, row, trained.get(method) or _on_disk(federations[method]))
+    return {method: trained[method] for method in methods if method in trained}
+
+
+def train_method(
+    sites: Sequence[Site], federation: FederationSettings, runtime: RuntimeSettings
+) -> Checkpoint:
+    """Train one method to its last round, from its newest checkpoint.
+
+    The lock keeps apart a run that was killed, whose process may still be in its last round,
+    and the one that was started after it.
+    """
+    federation.state_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(federation.state_dir / "lock"):
+        return federate(sites, federation, runtime, _stop_if_orphaned)
+
+
+def _pool(settings: SimulationSettings) -> ProcessPoolExecutor:
+    # Ray starts processes of its own, and one federation at a time fills the machine.
+    workers = settings.workers if settings.runtime.name == "inprocess" else 1
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+
+
+def _stop_if_orphaned(_: Checkpoint) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit("the run that this training belongs to has ended")
+
+
+def _collect(
+    method: str,
+    future: Future[Checkpoint],
+    strategy: str,
+    trained: dict[str, Checkpoint],
+    console: Console,
+) -> None:
+    try:
+        trained[method] = future.result()
+    except FederationFailedError as error:
+        if method == strategy:
+            raise
+        console.print(f"{method} could not be trained: {error}", highlight=False)
+
+
+def _on_disk(federation: FederationSettings) -> Checkpoint | None:
+    try:
+        return checkpoints.load(to_json(federation.plan), federation.state_dir)
+    except FileNotFoundError:
+        return None  # the next checkpoint took its place while it was read
+
+
+def _show(progress: Progress, row: TaskID, checkpoint: Checkpoint | None) -> None:
+    if checkpoint is None:
+        return
+    progress.update(row, completed=checkpoint.round, validation=_validation(checkpoint))
+
+
+def _validation(checkpoint: Checkpoint) -> str:
+    """Return the newest judgement on internal validation in a few words."""
+    judged = [record for record in checkpoint.history if record.get("metrics")]
+    if not judged:
+        return ""
+    metrics = judged[-1]["metrics"]
+    shown = {"OS": "os_c_index", "RFS": "rfs_c_index", "MVI": "mvi_auc"}
+    values = [f"{name} {metrics[k]:.2f}" for name, k in shown.items() if metrics[k] is not None]
+    return " ".join(values)

@@ -1,0 +1,190 @@
+"""A small federation through its public door: repeatable, resumable, robust."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.cohort import prepare_site
+from client.site import Site
+from server.checkpoint import Checkpoint
+from server.federation import FederationSettings, initial_weights
+from server.strategy import FederationFailedError
+from shared.model import ModelSettings
+from shared.plan import Plan
+from shared.tasks import Labels, Survival
+from shared.weights import Weights
+from simulation.federate import federate
+from simulation.settings import RuntimeSettings
+from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
+
+PLAN = Plan(
+    rounds=3,
+    preprocessing=SMALL.fingerprint,
+    training_fraction=0.6,
+    model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2), embedding=8),
+)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Site]:
+    """Two sites of six patients with labels drawn from a seed."""
+    root = tmp_path_factory.mktemp("federation")
+    generator = np.random.default_rng(0)
+    made = []
+    for name in ("a", "b"):
+        patients = [f"{name}{index}" for index in range(6)]
+        write_clinical(root / name, dict.fromkeys(patients, GOOD_ROW))
+        for index, patient in enumerate(patients):
+            write_patient(root / name / patient, seed=index)
+        prepared = prepare_site(root / name, SMALL, root / "cache", workers=1, progress=False)
+        cases = [
+            replace(
+                case,
+                labels=Labels(
+                    mvi=bool(generator.random() < 0.5),
+                    rfs=Survival(float(generator.uniform(2, 30)), bool(generator.random() < 0.7)),
+                    os=Survival(float(generator.uniform(5, 60)), bool(generator.random() < 0.5)),
+                ),
+            )
+            for case in prepared.cases
+        ]
+        made.append(Site(name, tuple(cases), SMALL.fingerprint, minimum_count=1, threads=1))
+    return made
+
+
+def run(
+    sites: list[Site],
+    state_dir: Path,
+    on_checkpoint: Callable[[Checkpoint], None] = lambda _: None,
+    plan: Plan = PLAN,
+    runtime: str = "inprocess",
+    minimum_sites: int = 1,
+) -> Checkpoint:
+    settings = FederationSettings(plan, state_dir, minimum_sites=minimum_sites)
+    how = RuntimeSettings(name="ray" if runtime == "ray" else "inprocess", threads=1)
+    return federate(sites, settings, how, on_checkpoint)
+
+
+def assert_equal(first: Weights, second: Weights) -> None:
+    assert first.keys() == second.keys()
+    assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+
+
+def test_the_same_run_gives_the_same_bytes_whatever_the_order_of_sites(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    first = run(sites, tmp_path / "first")
+    second = run(sites[::-1], tmp_path / "second")
+    assert_equal(first.weights, second.weights)
+    assert [r.get("metrics") for r in first.history] == [r.get("metrics") for r in second.history]
+
+
+def test_training_changes_every_part_of_the_network(sites: list[Site], tmp_path: Path) -> None:
+    before, after = initial_weights(PLAN), run(sites, tmp_path).weights
+    assert [key for key in before if np.array_equal(before[key], after[key])] == []
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    sites: list[Site], tmp_path: Path, killed_after: int
+) -> None:
+    def kill(checkpoint: Checkpoint) -> None:
+        if checkpoint.round == killed_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(sites, tmp_path / "killed", kill)
+    rounds: list[int] = []
+    resumed = run(sites, tmp_path / "killed", lambda checkpoint: rounds.append(checkpoint.round))
+    assert rounds[0] == min(killed_after + 1, PLAN.rounds)
+    whole = run(sites, tmp_path / "whole")
+    assert_equal(resumed.weights, whole.weights)
+    assert resumed.best_round == whole.best_round
+    assert len(resumed.history) == len(whole.history) == PLAN.rounds + 1
+
+
+def test_flowers_own_engine_gives_the_same_bytes(sites: list[Site], tmp_path: Path) -> None:
+    ours = run(sites, tmp_path / "ours")
+    theirs = run(sites, tmp_path / "theirs", runtime="ray")
+    assert_equal(ours.weights, theirs.weights)
+    assert ours.best_round == theirs.best_round
+
+
+def test_the_best_round_is_the_one_that_internal_validation_likes_best(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    checkpoint = run(sites, tmp_path)
+    scores = [r["score"] if r["score"] is not None else -math.inf for r in checkpoint.history]
+    assert checkpoint.best_round == int(np.argmax(scores))
+
+
+def test_a_site_without_a_tasks_labels_is_no_error(sites: list[Site], tmp_path: Path) -> None:
+    blind = replace(
+        sites[1],
+        cases=tuple(
+            replace(case, labels=replace(case.labels, mvi=None)) for case in sites[1].cases
+        ),
+    )
+    checkpoint = run([sites[0], blind], tmp_path)
+    assert checkpoint.history[-1]["refused"] == {}
+    assert checkpoint.history[-1]["sites"]["b"]["labelled"]["mvi"] == 0
+
+
+def test_a_site_without_events_or_labels_trains_on(sites: list[Site], tmp_path: Path) -> None:
+    silent = replace(
+        sites[1],
+        cases=tuple(
+            replace(case, labels=Labels(mvi=None, rfs=None, os=Survival(9.0, False)))
+            for case in sites[1].cases
+        ),
+    )
+    checkpoint = run([sites[0], silent], tmp_path)
+    assert all(np.isfinite(value).all() for value in checkpoint.weights.values())
+
+
+def test_one_bad_site_does_not_stop_the_federation(
+    sites: list[Site], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = replace(
+        sites[1],
+        cases=tuple(
+            replace(case, roi_path=Path("/nowhere") / case.roi_path.name) for case in sites[1].cases
+        ),
+    )
+    with caplog.at_level(logging.CRITICAL, logger="hepafed.client"):
+        checkpoint = run([sites[0], lost], tmp_path / "with")
+    assert list(checkpoint.history[-1]["refused"].values()) == ["INTERNAL"]
+    assert list(checkpoint.history[-1]["sites"]) == ["a"]
+    assert_equal(checkpoint.weights, run([sites[0]], tmp_path / "without").weights)
+
+
+def test_a_site_that_prepared_otherwise_is_refused_by_name(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    other = replace(sites[1], preprocessing="another")
+    checkpoint = run([sites[0], other], tmp_path)
+    assert list(checkpoint.history[-1]["refused"].values()) == ["OTHER_PREPROCESSING"]
+
+
+def test_too_few_sites_end_the_run_by_name(sites: list[Site], tmp_path: Path) -> None:
+    other = replace(sites[1], preprocessing="another")
+    with pytest.raises(FederationFailedError, match="1 of at least 2 sites"):
+        run([sites[0], other], tmp_path, minimum_sites=2)
+
+
+def test_small_counts_are_not_shared(sites: list[Site], tmp_path: Path) -> None:
+    shy = [replace(site, minimum_count=1000) for site in sites]
+    checkpoint = run(shy, tmp_path)
+    assert all(value is None for value in checkpoint.history[-1]["metrics"].values())
+    assert checkpoint.best_round is None
+
+
+def test_the_cox_loss_trains_too(sites: list[Site], tmp_path: Path) -> None:
+    plan = replace(PLAN, loss=replace(PLAN.loss, survival="cox"))
+    checkpoint = run(sites, tmp_path, plan=plan)
+    assert all(np.isfinite(value).all() for value in checkpoint.weights.values())
