@@ -32,7 +32,8 @@ def main(config: DictConfig) -> None:
     from simulation.pipeline import USER_ERRORS, Command, run
     from simulation.settings import settings_from
 
-    console = Console()
+    # A log file or a pipe has no width of its own: the table needs 100 columns.
+    console = Console(width=None if sys.stdout.isatty() else 100)
     start = time.perf_counter()
     try:
         settings = settings_from(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
