@@ -13,7 +13,7 @@ import torch
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from client.evaluation import judge
+from client.evaluation import judge, sum_features
 from client.site import Site
 from client.site_file import site_from_node_config
 from client.split import Split, split_cases
@@ -27,6 +27,7 @@ from shared.protocol import (
     Update,
     check_weights,
     read_instruction,
+    write_feature_sums,
     write_judgement,
     write_update,
 )
@@ -47,6 +48,10 @@ def build_client_app(site_of: Callable[[Context], Site]) -> ClientApp:
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
         return _answer(message, lambda: _evaluate(message, site_of(context)))
+
+    @app.query()
+    def query(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: _describe(message, site_of(context)))
 
     return app
 
@@ -111,6 +116,12 @@ def _evaluate(message: Message, site: Site) -> RecordDict:
         minimum_count=site.minimum_count,
     )
     return write_judgement(site.name, judgement)
+
+
+def _describe(message: Message, site: Site) -> RecordDict:
+    _, _, split = _prepare(message, site)
+    sums = sum_features(split.training, minimum_count=site.minimum_count)
+    return write_feature_sums(site.name, sums)
 
 
 def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from client.batches import in_order
+from client.batches import collate, in_order
 from client.cohort import PreparedCase
 from shared.judgement import Judgement, LossSum
 from shared.losses.multitask import Targets, multitask_loss, targets_from_labels
 from shared.metrics.classification import ScoreHistogram
 from shared.metrics.concordance import PairCounts, concordance_pairs
-from shared.model import MultiTaskNet, ranking_score
+from shared.model import MultiTaskNet, direct_features, ranking_score
 from shared.plan import Plan
-from shared.tasks import SURVIVAL_TASKS, TASKS, SurvivalTask
+from shared.regions import region_weights
+from shared.standardisation import FeatureSums
+from shared.tasks import SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, SurvivalTask
 
 BATCH_SIZE = 8
 
@@ -29,6 +31,20 @@ def infer(
         task: torch.cat([outputs[task].cpu() for outputs in batches])[: len(cases)]
         for task in TASKS
     }
+
+
+def sum_features(cases: Sequence[PreparedCase], *, minimum_count: int) -> FeatureSums:
+    """Return the sums by which the federation standardises features, over training patients.
+
+    A feature that fewer than `minimum_count` patients have is left out of the sums.
+    """
+    sums = FeatureSums.empty()
+    for start in range(0, len(cases), BATCH_SIZE):
+        batch = collate(cases[start : start + BATCH_SIZE])
+        values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
+        sums = sums + FeatureSums.over(values.double().numpy(), known.double().numpy())
+    enough = sums.count >= minimum_count
+    return FeatureSums(sums.count * enough, sums.total * enough, sums.square * enough)
 
 
 def judge(

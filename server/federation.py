@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint
-from server.strategy import SiteFedAvg
+from server.strategy import FederationFailedError, SiteFedAvg
 from shared.config import to_json
 from shared.plan import Plan, new_model
+from shared.protocol import (
+    Instruction,
+    ProtocolError,
+    read_feature_sums,
+    write_instruction,
+)
 from shared.seeds import derive_seed
+from shared.standardisation import add_up
 from shared.weights import Weights, to_record, weights_of
 
 STRATEGIES = {"fedavg": SiteFedAvg}
@@ -70,7 +78,10 @@ def run_federation(
         if on_checkpoint is not None:
             on_checkpoint(checkpoint)
 
-    start = checkpoints.load(plan_json, settings.state_dir) or first_checkpoint(plan)
+    start = checkpoints.load(plan_json, settings.state_dir)
+    if start is None:
+        start = first_checkpoint(grid, settings)
+        keep(start)
     if start.finished:
         return start
     strategy = STRATEGIES[settings.strategy](
@@ -87,9 +98,36 @@ def run_federation(
     return strategy.checkpoint
 
 
-def first_checkpoint(plan: Plan) -> Checkpoint:
-    """Return round 0: the network with weights drawn from the run's seed."""
-    return Checkpoint(round=0, weights=initial_weights(plan), history=[{"round": 0}])
+def first_checkpoint(grid: Grid, settings: FederationSettings) -> Checkpoint:
+    """Return round 0: weights drawn from the run's seed, features standardised by all sites.
+
+    Raises
+    ------
+    FederationFailedError
+        Too few sites answered with their sums.
+    """
+    weights = initial_weights(settings.plan)
+    content = write_instruction(weights, Instruction(settings.plan, round=0))
+    messages = [
+        Message(content=content, message_type=MessageType.QUERY, dst_node_id=node_id)
+        for node_id in sorted(grid.get_node_ids())
+    ]
+    sums, refused = {}, []
+    for reply in grid.send_and_receive(messages, timeout=settings.timeout_s):
+        try:
+            site, sums_of_site = read_feature_sums(reply)
+            sums[site] = sums_of_site
+        except ProtocolError as error:
+            refused.append(error.code.name)
+    if len(sums) < settings.minimum_sites:
+        raise FederationFailedError(
+            f"before round 1: {len(sums)} of at least {settings.minimum_sites} sites answered;"
+            f" refused: {refused or 'none'}"
+        )
+    total = add_up(sums[site] for site in sorted(sums))
+    mean, deviation = total.mean_and_deviation()
+    weights |= {"standardise.mean": mean, "standardise.deviation": deviation}
+    return Checkpoint(round=0, weights=weights, history=[{"round": 0}])
 
 
 def initial_weights(plan: Plan) -> Weights:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,6 @@ from server.checkpoint import Checkpoint
 from shared.judgement import Judgement, add_up
 from shared.plan import Plan
 from shared.protocol import (
-    ErrorCode,
     Instruction,
     ProtocolError,
     Update,
@@ -117,11 +117,13 @@ class SiteFedAvg(FedAvg):
         """Judge the last model and mark the federation as finished."""
         if self._first_round + server_round < self.plan.rounds:
             return None
-        judgements = []
+        judgements: dict[str, Judgement] = {}
         for reply in replies:
-            if reply.has_content():
-                judgements.append(read_judgement(reply))
-        ordered = [judgement for _, judgement in sorted(judgements, key=lambda pair: pair[0])]
+            # A site that fails here only misses the last judgement: its updates are in.
+            with suppress(ProtocolError):
+                site, judgement = read_judgement(reply)
+                judgements[site] = judgement
+        ordered = [judgements[site] for site in sorted(judgements)]
         self.checkpoint = replace(self._record_judgement(self.checkpoint, ordered), finished=True)
         self._on_checkpoint(self.checkpoint)
         return None
@@ -138,14 +140,10 @@ class SiteFedAvg(FedAvg):
         updates: list[Update] = []
         refused: dict[str, str] = {}
         for reply in replies:
-            node = str(reply.metadata.src_node_id)
-            if reply.has_error():
-                refused[node] = error_name(reply.error.code)
-                continue
             try:
                 updates.append(read_update(reply, self.checkpoint.weights))
             except ProtocolError as error:
-                refused[node] = error.code.name
+                refused[str(reply.metadata.src_node_id)] = error.code.name
         return sorted(updates, key=lambda update: update.site), refused
 
     def _record_judgement(
@@ -194,11 +192,3 @@ def selection_score(metrics: dict[str, float | None]) -> float | None:
     """
     values = [value for key in SELECTION_METRICS if (value := metrics[key]) is not None]
     return sum(values) / len(values) if values else None
-
-
-def error_name(code: int) -> str:
-    """Return the name of an error code: the protocol's own, or Flower's number."""
-    try:
-        return ErrorCode(code).name
-    except ValueError:
-        return f"flower-{code}"

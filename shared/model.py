@@ -98,6 +98,26 @@ class ProportionalHazardHead(nn.Module):
         return cast(Tensor, self.baseline + self.risk(features))
 
 
+class Standardise(nn.Module):
+    """Centre and scale features by statistics that the federation summed once, and froze.
+
+    Batch statistics would be one site's; these are everybody's: counts, sums and squares over
+    the training patients of all sites, before the first round (`shared.standardisation`).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def forward(self, values: Tensor, known: Tensor) -> Tensor:
+        """Return standardised values, shape (B, F); 0, the mean, where unknown."""
+        return (values - self.mean) / self.deviation * known
+
+
 class MultiTaskNet(nn.Module):
     """The shared network of the federation.
 
@@ -125,7 +145,8 @@ class MultiTaskNet(nn.Module):
             nn.LayerNorm(settings.embedding),
             nn.ELU(),
         )
-        features = settings.embedding + _direct_features()
+        self.standardise = Standardise(DIRECT_FEATURES)
+        features = settings.embedding + DIRECT_FEATURES
         self.heads = nn.ModuleDict({"mvi": nn.Linear(features, 1)})
         for task in SURVIVAL_TASKS:
             self.heads[task] = ProportionalHazardHead(features, survival_outputs)
@@ -149,7 +170,7 @@ class MultiTaskNet(nn.Module):
                 weights = resample_regions(regions, x.shape[2:])
                 pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
         embedded = self.embed(torch.cat(pooled, dim=1))
-        return torch.cat([embedded, self._direct(batch, tumour, regions)], dim=1)
+        return torch.cat([embedded, self.standardise(*direct_features(batch, regions))], dim=1)
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
         if not self.settings.mask_channel:
@@ -157,20 +178,38 @@ class MultiTaskNet(nn.Module):
         masks = torch.stack([tumour, batch.mask > 0], dim=1)
         return torch.cat([batch.phases, masks.to(batch.phases.dtype)], dim=1)
 
-    def _direct(self, batch: RoiBatch, tumour: Tensor, regions: Tensor) -> Tensor:
-        """Return intensity moments by region and phase, and size and shape, all near unit scale."""
-        moments = region_moments(batch.phases, regions, order=2)
-        voxels = tumour.flatten(1).sum(1).clamp_min(1)
-        log_diameter = torch.log(batch.spacing_mm * (6 / torch.pi * voxels) ** (1 / 3))
-        rim_voxels = regions[:, REGIONS.index("rim")].flatten(1).sum(1)
-        # Rim over the surface of a sphere of the same volume: 2 voxels thick if smooth.
-        roughness = rim_voxels / (torch.pi ** (1 / 3) * (6 * voxels) ** (2 / 3))
-        shape = torch.stack([log_diameter - REFERENCE_LOG_DIAMETER, roughness - 2.0], dim=1)
-        return torch.cat([moments.flatten(1), shape, batch.present], dim=1)
+
+def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the heads read from the image itself, and what of it is known.
+
+    Mean and deviation of every phase in core, rim and ring; logarithm of the tumour's diameter
+    in mm; rim over the surface of a smooth sphere; which phases are there.
+
+    Parameters
+    ----------
+    batch : RoiBatch
+    regions : Tensor, shape (B, 3, D, H, W)
+        From `shared.regions.region_weights`.
+
+    Returns
+    -------
+    values, known : Tensor, shape (B, `DIRECT_FEATURES`)
+        `known` is 0 for the moments of an absent phase, else 1.
+    """
+    moments = region_moments(batch.phases, regions, order=2)
+    voxels = (batch.mask == TUMOUR_LABEL).flatten(1).sum(1).clamp_min(1)
+    log_diameter = torch.log(batch.spacing_mm * (6 / torch.pi * voxels) ** (1 / 3))
+    rim_voxels = regions[:, REGIONS.index("rim")].flatten(1).sum(1)
+    # Rim over the surface of a sphere of the same volume: 2 voxels thick if smooth.
+    roughness = rim_voxels / (torch.pi ** (1 / 3) * (6 * voxels) ** (2 / 3))
+    always = torch.stack([log_diameter, roughness], dim=1)
+    values = torch.cat([moments.flatten(1), always, batch.present], dim=1)
+    by_phase = batch.present.repeat(1, 2).repeat_interleave(len(REGIONS), dim=1)
+    known = torch.cat([by_phase, torch.ones_like(values[:, by_phase.shape[1] :])], dim=1)
+    return values, known
 
 
-# ln(40 mm): the middle of hepatocellular carcinomas that are resected.
-REFERENCE_LOG_DIAMETER = 3.69
+DIRECT_FEATURES = len(PHASES) * len(REGIONS) * 2 + 2 + len(PHASES)
 
 
 def ranking_score(survival_output: Tensor) -> Tensor:
@@ -181,10 +220,6 @@ def ranking_score(survival_output: Tensor) -> Tensor:
     near its ends.
     """
     return survival_output.double().mean(dim=1)
-
-
-def _direct_features() -> int:
-    return len(PHASES) * len(REGIONS) * 2 + 2 + len(PHASES)
 
 
 def _stage_names(settings: ModelSettings) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class AugmentationSettings:
     shift_voxels: int = 2
     intensity_shift: float = 0.1
     intensity_scale: float = 0.1
-    noise: float = 0.2
+    noise: float = 0.05
     phase_dropout: float = 0.1
 
     def __post_init__(self) -> None:

@@ -1,8 +1,10 @@
 """The messages between coordinator and sites: keys, versions, checks.
 
-Down, in every round: the global model and what to do with it (`Instruction`). Up: the site's
-update, the number of patients behind each part of it, and sums that judge the model that came
-down (`Judgement`) on the site's internal validation patients. Nothing else crosses.
+Before the first round the server asks for sums of features (`FeatureSums`), to standardise them
+alike everywhere. Then, in every round, down: the global model and what to do with it
+(`Instruction`); up: the site's update, the number of patients behind each part of it, and sums
+that judge the model that came down (`Judgement`) on the site's internal validation patients.
+Nothing else crosses.
 """
 
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from shared.config import ConfigurationError, from_json, to_json
 from shared.judgement import Judgement
 from shared.plan import Plan
+from shared.standardisation import FeatureSums
 from shared.tasks import TASKS, Task
 from shared.weights import Weights, from_record, to_record
 
@@ -27,6 +30,7 @@ INSTRUCTION = "instruction"
 SITE = "site"
 COUNTS = "counts"
 JUDGEMENT = "judgement"
+FEATURE_SUMS = "feature-sums"
 
 
 class ErrorCode(IntEnum):
@@ -39,6 +43,7 @@ class ErrorCode(IntEnum):
     NO_PATIENTS = 1005
     DATA_UNREADABLE = 1006
     NON_FINITE_UPDATE = 1007
+    NO_ANSWER = 1008
     INTERNAL = 1099
 
 
@@ -161,6 +166,27 @@ def write_judgement(site: str, judgement: Judgement) -> RecordDict:
     )
 
 
+def write_feature_sums(site: str, sums: FeatureSums) -> RecordDict:
+    """Return the content of a reply to the question before the first round."""
+    return RecordDict(
+        {
+            SITE: ConfigRecord({"version": VERSION, "name": site}),
+            FEATURE_SUMS: MetricRecord({**sums.as_lists()}),
+        }
+    )
+
+
+def read_feature_sums(message: Message) -> tuple[str, FeatureSums]:
+    """Check and return what such a reply carries: the site's name and its sums."""
+    site = _record(message, SITE, ConfigRecord)
+    _check_version(site)
+    try:
+        lists = _record(message, FEATURE_SUMS, MetricRecord)
+        return str(site["name"]), FeatureSums.from_lists(lists)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
+
+
 def read_judgement(message: Message) -> tuple[str, Judgement]:
     """Check and return what an evaluation reply carries: the site's name and its sums."""
     site = _record(message, SITE, ConfigRecord)
@@ -221,10 +247,20 @@ def check_weights(weights: Weights, expected: Weights) -> None:
 
 
 def _record(message: Message, key: str, kind: type[R]) -> R:
+    if message.has_error():
+        raise ProtocolError(_code_of(message.error.code), "the other side answered with an error")
     record = message.content.get(key)
     if not isinstance(record, kind):
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, f"no {kind.__name__} {key!r}")
     return record
+
+
+def _code_of(code: int) -> ErrorCode:
+    """Return the protocol's own code; whatever Flower reports of a node means no answer."""
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.NO_ANSWER
 
 
 def _check_version(record: ConfigRecord) -> None:

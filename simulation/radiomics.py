@@ -9,7 +9,8 @@ from lifelines import CoxPHFitter
 from lifelines.utils import k_fold_cross_validation
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,7 +33,7 @@ class Radiomics:
     """Fitted linear models; each is None where its task cannot be fitted."""
 
     scaler: Pipeline
-    mvi: LogisticRegressionCV | None
+    mvi: GridSearchCV | None
     survival: dict[SurvivalTask, CoxPHFitter | None]
 
     def mvi_probability(self, features: Features) -> Features:
@@ -100,13 +101,16 @@ def fit_radiomics(cases: Sequence[PreparedCase], features: Features) -> Radiomic
     )
 
 
-def _fit_mvi(cases: Sequence[PreparedCase], scaled: Features) -> LogisticRegressionCV | None:
+def _fit_mvi(cases: Sequence[PreparedCase], scaled: Features) -> GridSearchCV | None:
     known = [index for index, case in enumerate(cases) if case.labels.mvi is not None]
     labels = np.array([cases[index].labels.mvi for index in known], dtype=int)
     if len(known) == 0 or min(np.bincount(labels, minlength=2)) < _FOLDS:
         return None
-    model = LogisticRegressionCV(
-        Cs=np.logspace(-3, 1, 9), cv=_FOLDS, scoring="neg_log_loss", max_iter=1000
+    model = GridSearchCV(
+        LogisticRegression(max_iter=1000),
+        {"C": np.logspace(-3, 1, 9)},
+        scoring="neg_log_loss",
+        cv=_FOLDS,
     )
     return model.fit(scaled[known], labels)
 

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.model import DIRECT_FEATURES
+from shared.standardisation import FeatureSums, add_up
+
+
+def patients(seed: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    generator = np.random.default_rng(seed)
+    values = generator.normal(3.0, 2.0, (n, DIRECT_FEATURES))
+    known = (generator.random((n, DIRECT_FEATURES)) < 0.8).astype(float)
+    return values, known
+
+
+def test_sums_of_sites_give_the_pooled_mean_and_deviation() -> None:
+    sites = [patients(seed, n) for seed, n in ((0, 20), (1, 7), (2, 33))]
+    mean, deviation = add_up(FeatureSums.over(*site) for site in sites).mean_and_deviation()
+    values, known = (np.concatenate(parts) for parts in zip(*sites, strict=True))
+    for feature in range(DIRECT_FEATURES):
+        column = values[known[:, feature] == 1, feature]
+        assert mean[feature] == pytest.approx(column.mean(), rel=1e-6)
+        assert deviation[feature] == pytest.approx(column.std(), rel=1e-6)
+
+
+def test_what_nobody_has_or_what_never_varies_is_left_as_it_is() -> None:
+    values, known = patients(0, 10)
+    known[:, 0] = 0
+    values[:, 1], known[:, 1] = 5.0, 1
+    mean, deviation = FeatureSums.over(values, known).mean_and_deviation()
+    assert (mean[0], deviation[0]) == (0, 1)
+    assert (mean[1], deviation[1]) == (5, 1)
+
+
+def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
+    sums = FeatureSums.over(*patients(0, 10))
+    again = FeatureSums.from_lists(sums.as_lists())
+    np.testing.assert_array_equal(again.square, sums.square)
+    with pytest.raises(ValueError, match="finite"):
+        FeatureSums.from_lists({**sums.as_lists(), "total": [1.0]})
+    with pytest.raises(ValueError, match=">= 0"):
+        FeatureSums.from_lists({**sums.as_lists(), "count": [-1.0] * DIRECT_FEATURES})
