@@ -37,7 +37,7 @@ class ModelSettings:
     block_config: tuple[int, ...] = (4, 4, 4)
     bottleneck: int = 2
     embedding: int = 32
-    dropout: float = 0.3
+    dropout: float = 0.5
     mask_channel: bool = True
 
     def __post_init__(self) -> None:

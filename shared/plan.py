@@ -34,7 +34,7 @@ class OptimisationSettings:
 
     local_epochs: int = 1
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-4
     head_learning_rate: float = 2e-2
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
@@ -99,7 +99,7 @@ class Plan:
     """
 
     seed: int = 0
-    rounds: int = 40
+    rounds: int = 30
     preprocessing: str = ""
     training_fraction: float = 192 / 308
     time_grid: TimeGrid = field(default_factory=lambda: TimeGrid(DEFAULT_EDGES_MONTHS))

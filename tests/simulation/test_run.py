@@ -175,13 +175,14 @@ def test_a_killed_run_ends_as_one_that_was_not(
     [
         (["rounds=0"], "rounds must be at least 1"),
         (["cohort=folder", "cohort.root=absent"], "absent is not a folder"),
-        (["cohort=folder", "cohort.root=."], "is empty"),
+        (["cohort=folder", "cohort.root=empty"], "is empty"),
         (["optimisation.learning_rate=-1"], "learning_rate"),
     ],
 )
 def test_what_a_person_can_mend_is_told_in_one_line(
     tmp_path: Path, words: list[str], message: str
 ) -> None:
+    (tmp_path / "empty").mkdir()
     done = run(tmp_path, *words)
     assert done.returncode == 2
     assert message in " ".join(done.stdout.split())
