@@ -1,10 +1,10 @@
 """``clinical.csv``: what is known of each patient, and what in it cannot be used."""
 
-from collections.abc import Mapping
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from shared.tasks import SURVIVAL_TASKS, Labels, Survival, SurvivalTask
 
@@ -40,7 +40,7 @@ class ClinicalTable:
     rows : dict of str to ClinicalRow
         By patient_id.
     refused : dict of str to str
-        Patients whose rows cannot be used at all, and why.
+        Patients whose rows cannot be used at all, and why; rows without a patient are under "".
     """
 
     rows: dict[str, ClinicalRow]
@@ -61,22 +61,46 @@ def read_clinical(path: Path) -> ClinicalTable:
         )
     try:
         # utf-8-sig drops the byte-order mark that spreadsheets write.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            lines = [[cell.strip() for cell in line] for line in csv.reader(stream, strict=True)]
+    except (ValueError, csv.Error, OSError) as error:
         raise SiteFolderError(f"{path}: not a CSV table in UTF-8 ({error})") from error
-    table.columns = table.columns.str.strip()
-    absent = [column for column in COLUMNS if column not in table.columns]
+    header = lines[0] if lines else []
+    _check_header(header, path)
+    return _read_lines(header, lines[1:])
+
+
+def _check_header(header: Sequence[str], path: Path) -> None:
+    absent = [column for column in COLUMNS if column not in header]
     if absent:
-        raise SiteFolderError(f"{path}: column missing: {', '.join(absent)}")
-    table = table[list(COLUMNS)].apply(lambda column: column.str.strip())
-    doubled = set(table["patient_id"][table["patient_id"].duplicated()])
-    rows = {
-        row["patient_id"]: _read_row(row)
-        for row in table.to_dict("records")
-        if row["patient_id"] and row["patient_id"] not in doubled
-    }
-    reason = "several rows for one patient: leave one"
-    return ClinicalTable(rows, {patient: reason for patient in sorted(doubled) if patient})
+        hint = ""
+        if any(mark in cell for cell in header for mark in ";\t"):
+            hint = "; its cells are not separated by commas: save it as comma-separated"
+        raise SiteFolderError(f"{path}: column missing: {', '.join(absent)}{hint}")
+    twice = [column for column in COLUMNS if header.count(column) > 1]
+    if twice:
+        raise SiteFolderError(f"{path}: column there twice: {', '.join(twice)}")
+
+
+def _read_lines(header: Sequence[str], lines: Sequence[Sequence[str]]) -> ClinicalTable:
+    rows: dict[str, ClinicalRow] = {}
+    refused: dict[str, str] = {}
+    place = header.index("patient_id")
+    filled = [(number, line) for number, line in enumerate(lines, start=2) if any(line)]
+    counts = Counter(line[place] for _, line in filled if len(line) > place)
+    for number, line in filled:
+        patient = line[place] if len(line) > place else ""
+        if not patient:
+            refused[""] = f"row {number} has no patient_id"
+        elif counts[patient] > 1:
+            refused[patient] = "several rows for one patient: leave one"
+        elif any(line[len(header) :]):
+            # Cells beyond the header: a decimal comma without quotes shifts all that follow.
+            refused[patient] = f"row {number} has more cells than the header: a decimal comma?"
+        else:
+            cells = [*line, *[""] * len(header)]
+            rows[patient] = _read_row(dict(zip(header, cells, strict=False)))
+    return ClinicalTable(rows, dict(sorted(refused.items())))
 
 
 def _read_row(row: Mapping[str, str]) -> ClinicalRow:

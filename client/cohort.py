@@ -2,21 +2,20 @@
 
 import csv
 import logging
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
 from rich.progress import track
 
 from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
-from client.imaging.read import find_mask, find_phase, read_files, read_mask, series_files
+from client.imaging.read import case_files, find_mask, find_phase, open_scan, read_mask
 from client.imaging.roi import Frame, Roi
 from client.imaging.settings import PreprocessingSettings
+from client.imaging.workers import each_in_order
 from shared.tasks import PHASES, Labels
 
 logger = logging.getLogger("hepafed.client")
@@ -117,18 +116,18 @@ def prepare_site(
         raise SiteFolderError(f"{site_dir}: holds no patient's folder beside {FILE}")
     usable = [folders[patient] for patient in sorted(folders.keys() & table.rows.keys())]
     index = cache.DigestIndex(cache_dir / "index.json")
-    tasks = [_Task(folder, settings, cache_dir, index.get(_all_files(folder))) for folder in usable]
-    results = list(
-        track(
-            _run(tasks, workers),
-            total=len(tasks),
-            description=f"Preparing {site_dir.name}",
-            disable=not progress,
-        )
-    )
-    for folder, result in zip(usable, results, strict=True):
-        if result.digest is not None:
-            index.put(_all_files(folder), result.digest)
+    # Taken before the files are read: one that changes meanwhile is never known by its old state.
+    states = [_state(folder) for folder in usable]
+    tasks = [
+        _Task(folder, settings, cache_dir, index.get(state))
+        for folder, state in zip(usable, states, strict=True)
+    ]
+    prepared = each_in_order(_prepare, tasks, workers=workers, when_lost=_lost, preload=__name__)
+    bar = f"Preparing {site_dir.name}"
+    results = list(track(prepared, total=len(tasks), description=bar, disable=not progress))
+    for state, result in zip(states, results, strict=True):
+        if state is not None and result.digest is not None:
+            index.put(state, result.digest)
     index.save()
     return _collect(site_dir.name, usable, results, table, folders)
 
@@ -141,20 +140,11 @@ def write_set_aside(rows: Sequence[SetAside], path: Path) -> None:
         writer.writerows((row.patient_id, row.reason, row.file) for row in rows)
 
 
-def _run(tasks: Sequence[_Task], workers: int) -> Iterator[_Prepared]:
-    if workers == 1 or len(tasks) < 2:
-        yield from map(_prepare, tasks)
-        return
-    # Forked children of a process that has used torch's threads can hang: start them anew.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
-        yield from pool.map(_prepare, tasks, chunksize=4)
-
-
-def _single_thread() -> None:
-    # The processes share the cores; threads of their own would only get in each other's way.
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+def _state(folder: Path) -> str | None:
+    try:
+        return cache.files_state(case_files(folder))
+    except OSError:
+        return None  # told as a reason when the patient is prepared
 
 
 def _prepare(task: _Task) -> _Prepared:
@@ -163,14 +153,25 @@ def _prepare(task: _Task) -> _Prepared:
         return _prepare_or_raise(task)
     except ImagingError as error:
         return _refused(error.reason, error.file, task.folder)
+    except OSError as error:
+        file = Path(error.filename) if isinstance(error.filename, str) else task.folder
+        return _refused(
+            f"cannot be opened: {error.strerror or type(error).__name__}", file, task.folder
+        )
     except Exception as error:
-        logger.exception("a patient could not be prepared")
+        # Places in the code, not the message: it may quote a path, and so a patient.
+        places = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("a patient could not be prepared: %s at\n%s", type(error).__name__, places)
         return _refused(f"unexpected {type(error).__name__}: see the log", task.folder, task.folder)
 
 
+def _lost(task: _Task) -> _Prepared:
+    reason = "the process that read it died: too little memory, or a file that breaks a decoder"
+    return _refused(reason, task.folder, task.folder)
+
+
 def _prepare_or_raise(task: _Task) -> _Prepared:
-    files = _all_files(task.folder)
-    digest = task.known_digest or cache.content_digest(files)
+    digest = task.known_digest or cache.content_digest(case_files(task.folder), task.folder)
     path = cache.roi_path(task.cache_dir, digest, task.settings)
     found = cache.load_intact(path)
     if found is None:
@@ -198,12 +199,10 @@ def build_roi(folder: Path, settings: PreprocessingSettings) -> tuple[Roi, cache
     frame = Frame.around_tumour(read_mask(mask_file), settings, mask_file)
     phases, problems = {}, []
     for phase in PHASES:
-        path = find_phase(folder, phase)
-        if path is None:
-            continue
         try:
-            image = read_files(series_files(path), path)
-            phases[phase] = frame.bring_in(image, path)
+            path = find_phase(folder, phase)
+            if path is not None:
+                phases[phase] = frame.bring_in(open_scan(path), path)
         except ImagingError as error:
             problems.append((error.reason, error.file.relative_to(folder).as_posix()))
     if not phases:
@@ -215,10 +214,6 @@ def build_roi(folder: Path, settings: PreprocessingSettings) -> tuple[Roi, cache
 def _refused(reason: str, file: Path, folder: Path) -> _Prepared:
     name = file.relative_to(folder.parent).as_posix() if file.is_relative_to(folder) else file.name
     return _Prepared(None, (False,) * len(PHASES), ((reason, name),), None)
-
-
-def _all_files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
 def _collect(

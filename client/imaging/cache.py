@@ -8,11 +8,13 @@ so that a second start reads no image at all.
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
@@ -24,16 +26,37 @@ from client.imaging.settings import PreprocessingSettings
 Problems = tuple[tuple[str, str], ...]
 
 _PROBLEMS = "problems"
+_PIECE_BYTES = 1 << 17
 
 
-def content_digest(files: Sequence[Path]) -> str:
-    """Return a digest of the files' bytes, in their order."""
-    # SHA-256 because processors have instructions for it: it costs less than reading the file.
-    digest = hashlib.sha256()
+def content_digest(files: Sequence[Path], folder: Path) -> str:
+    """Return a digest of files' names below their patient's folder, and of their contents.
+
+    The name says which phase a file is: one that is renamed is another phase.
+    """
+    digest = hashlib.blake2b(digest_size=16)
     for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        name = os.fsencode(file.relative_to(folder).as_posix())
+        # Lengths first, so that no two lists of names and contents run into the same bytes.
+        digest.update(struct.pack("<Q", len(name)) + name + _checksums(file))
     return digest.hexdigest()
+
+
+def _checksums(file: Path) -> bytes:
+    """Return a file's size and two unlike checksums.
+
+    CRC-32 alone overlooks a change by chance once in 2^32, both together far more seldom, at a
+    tenth of the cost of a cryptographic digest, which is a third of a DICOM series' decoding. A
+    forger could deceive them, but one who can forge a site's files is already inside the site.
+    """
+    size, crc, adler = 0, 0, 1
+    buffer = memoryview(bytearray(_PIECE_BYTES))
+    with file.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            piece = buffer[:count]
+            size += count
+            crc, adler = isal_zlib.crc32(piece, crc), isal_zlib.adler32(piece, adler)
+    return struct.pack("<QII", size, crc, adler)
 
 
 def roi_path(cache_dir: Path, content: str, settings: PreprocessingSettings) -> Path:
@@ -100,13 +123,13 @@ class DigestIndex:
         except (OSError, ValueError):
             pass
 
-    def get(self, files: Sequence[Path]) -> str | None:
-        """Return the files' digest where none of them has changed."""
-        return self._known.get(_state(files))
+    def get(self, state: str | None) -> str | None:
+        """Return the digest of files in a state (`files_state`), where it is known."""
+        return None if state is None else self._known.get(state)
 
-    def put(self, files: Sequence[Path], digest: str) -> None:
+    def put(self, state: str, digest: str) -> None:
         """Remember a digest."""
-        self._known[_state(files)] = digest
+        self._known[state] = digest
 
     def save(self) -> None:
         """Write the index."""
@@ -116,9 +139,18 @@ class DigestIndex:
         partial.replace(self._path)
 
 
-def _state(files: Sequence[Path]) -> str:
+def files_state(files: Sequence[Path]) -> str | None:
+    """Return what changes when files do, without reading them; None where they cannot be seen.
+
+    Both a link's own name and what it leads to count: either may be changed alone.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        status = file.stat()
-        digest.update(f"{file.resolve()}\n{status.st_size}\n{status.st_mtime_ns}\n".encode())
+    try:
+        for file in files:
+            status = file.stat()
+            parts = (os.fsencode(file.absolute()), os.fsencode(file.resolve()))
+            numbers = f"{status.st_size}\n{status.st_mtime_ns}".encode()
+            digest.update(b"\n".join((*parts, numbers, b"")))
+    except OSError:
+        return None
     return digest.hexdigest()

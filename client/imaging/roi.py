@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from client.imaging.errors import ImagingError
-from client.imaging.read import voxels
+from client.imaging.grid import Box, Grid, Scan, Volume
 from client.imaging.settings import PreprocessingSettings
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
@@ -84,6 +84,21 @@ class Lattice:
         )
         return np.asarray(sitk.GetArrayFromImage(sampled))
 
+    def box(self, grid: Grid) -> Box | None:
+        """Return the part of a grid that sampling here needs; None where they do not meet."""
+        half = self.spacing_mm * (np.array(self.shape[::-1]) + 1) / 2
+        corners = np.array(self.centre_mm) + half * np.array(
+            [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+        )
+        to_index = grid.frame.TransformPhysicalPointToContinuousIndex
+        indices = np.array([to_index(corner.tolist()) for corner in corners])
+        start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
+        stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, grid.size)
+        if (stop <= start).any():
+            return None
+        x, y, z = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+        return z, y, x
+
     def points_mm(self, where: NDArray[np.bool_]) -> FloatArray:
         """Return the positions of chosen voxels, shape (n, 3), as (x, y, z)."""
         indices = np.argwhere(where)[:, ::-1].astype(np.float64)
@@ -107,35 +122,40 @@ class Frame:
     settings: PreprocessingSettings
 
     @classmethod
-    def around_tumour(
-        cls, mask: sitk.Image, settings: PreprocessingSettings, file: Path
-    ) -> "Frame":
+    def around_tumour(cls, mask: Volume, settings: PreprocessingSettings, file: Path) -> "Frame":
         """Place the frame by a mask; `file` is named in errors.
 
         Raises
         ------
         ImagingError
-            No voxel of the mask is tumour.
+            No voxel of the mask is tumour, or so few that none is left in the region.
         """
         lattice = tumour_lattice(mask, settings, file)
-        labels = lattice.sample(mask, sitk.sitkNearestNeighbor, 0).astype(np.uint8)
+        box = lattice.box(mask.grid) or mask.grid.whole
+        near = mask.grid.place(mask.read(box), box)
+        labels = lattice.sample(near, sitk.sitkNearestNeighbor, 0).astype(np.uint8)
+        if not (labels == TUMOUR_LABEL).any():
+            raise ImagingError(
+                f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
+                file,
+            )
         return cls(lattice, labels, settings)
 
-    def bring_in(self, image: sitk.Image, file: Path) -> NDArray[np.float16]:
+    def bring_in(self, scan: Scan, file: Path) -> NDArray[np.float16]:
         """Return a phase's normalised intensities in the frame, shape (D, H, W).
 
         Raises
         ------
         ImagingError
-            The tumour lies outside the scan.
+            The tumour lies outside the scan, or the scan is damaged.
         """
-        if tumour_overlap(image, self.lattice, self.labels) < _LEAST_OVERLAP:
+        if tumour_overlap(scan.grid, self.lattice, self.labels) < _LEAST_OVERLAP:
             raise ImagingError(
                 "the tumour of the mask lies outside this scan: another patient, another study,"
                 " or a mask without its true position",
                 file,
             )
-        hu = sample_phase(image, self.lattice, self.settings.window_hu)
+        hu = sample_phase(scan, self.lattice, self.settings.window_hu)
         return normalise(hu, self.labels, self.settings).astype(np.float16)
 
     def roi(self, phases: Mapping[Phase, NDArray[np.float16]]) -> Roi:
@@ -166,11 +186,13 @@ def extract_roi(
     ImagingError
         No tumour in the mask, or a tumour that lies outside a scan.
     """
-    frame = Frame.around_tumour(mask, settings, Path("mask"))
-    return frame.roi({name: frame.bring_in(image, Path(name)) for name, image in phases.items()})
+    frame = Frame.around_tumour(Volume.of(mask), settings, Path("mask"))
+    return frame.roi(
+        {name: frame.bring_in(Volume.of(image), Path(name)) for name, image in phases.items()}
+    )
 
 
-def tumour_lattice(mask: sitk.Image, settings: PreprocessingSettings, file: Path) -> Lattice:
+def tumour_lattice(mask: Volume, settings: PreprocessingSettings, file: Path) -> Lattice:
     """Return the grid around the largest tumour.
 
     Raises
@@ -178,9 +200,9 @@ def tumour_lattice(mask: sitk.Image, settings: PreprocessingSettings, file: Path
     ImagingError
         No voxel of the mask is tumour.
     """
-    low, high = _largest_component(voxels(mask) == TUMOUR_LABEL, file)
+    low, high = _largest_tumour(mask.voxels, file)
     corners = [
-        mask.TransformContinuousIndexToPhysicalPoint([float(c[axis]) for axis in (2, 1, 0)])
+        mask.grid.frame.TransformContinuousIndexToPhysicalPoint([float(x) for x in c[::-1]])
         for c in np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
     ]
     least, most = np.min(corners, axis=0), np.max(corners, axis=0)
@@ -190,19 +212,15 @@ def tumour_lattice(mask: sitk.Image, settings: PreprocessingSettings, file: Path
     return Lattice((float(x), float(y), float(z)), spacing_mm, settings.shape)
 
 
-def tumour_overlap(image: sitk.Image, lattice: Lattice, labels: NDArray[np.uint8]) -> float:
-    """Return the share of the region's tumour voxels whose centre lies in an image."""
-    points = lattice.points_mm(labels == TUMOUR_LABEL)
-    if not len(points):
-        return 0.0
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    offsets = (points - np.array(image.GetOrigin())) @ direction / np.array(image.GetSpacing())
-    inside = (offsets >= -0.5) & (offsets <= np.array(image.GetSize()) - 0.5)
+def tumour_overlap(grid: Grid, lattice: Lattice, labels: NDArray[np.uint8]) -> float:
+    """Return the share of the region's tumour voxels whose centre lies in a scan."""
+    indices = grid.indices(lattice.points_mm(labels == TUMOUR_LABEL))
+    inside = (indices >= -0.5) & (indices <= np.array(grid.size) - 0.5)
     return float(inside.all(axis=1).mean())
 
 
 def sample_phase(
-    image: sitk.Image, lattice: Lattice, window_hu: tuple[float, float]
+    scan: Scan, lattice: Lattice, window_hu: tuple[float, float]
 ) -> NDArray[np.float32]:
     """Return a phase on the region's grid in HU, clipped to the window, shape (D, H, W).
 
@@ -211,10 +229,10 @@ def sample_phase(
     of eight.
     """
     low, high = window_hu
-    near = _crop(image, lattice)
-    if near is None:
+    box = lattice.box(scan.grid)
+    if box is None:
         return np.full(lattice.shape, low, np.float32)
-    near = sitk.Clamp(near, sitk.sitkFloat32, low, high)
+    near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
     shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
     near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
     return lattice.sample(near, sitk.sitkLinear, low).astype(np.float32)
@@ -239,18 +257,21 @@ def normalise(
     return ((hu - liver_hu) / settings.scale_hu).astype(np.float32)
 
 
-def _largest_component(
-    tumour: NDArray[np.bool_], file: Path
+def _largest_tumour(
+    labels: NDArray[np.uint8], file: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and last index, shape (3,), of the largest tumour's bounding box."""
-    if not tumour.any():
+    # The mask of a whole scan is mostly air: only planes that hold tumour are looked at further.
+    planes = np.flatnonzero(labels.reshape(len(labels), -1).max(axis=1) >= TUMOUR_LABEL)
+    if not len(planes):
         raise ImagingError("no voxel is tumour (label 2)", file)
+    tumour = labels[planes[0] : planes[-1] + 1] == TUMOUR_LABEL
     start, stop = _bounds(tumour)
-    # Components only within the box of all tumours: the mask of a whole scan is mostly air.
     box = tumour[tuple(map(slice, start, stop))]
     components, _ = ndimage.label(box, structure=np.ones((3, 3, 3), bool))
     largest = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
     low, high = _bounds(components == largest)
+    start[0] += planes[0]
     return start + low, start + high - 1
 
 
@@ -258,17 +279,3 @@ def _bounds(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
     """Return the first index inside and the first beyond, shape (3,), along each axis."""
     spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])
-
-
-def _crop(image: sitk.Image, lattice: Lattice) -> sitk.Image | None:
-    """Return the part of an image that the region needs; None where they do not meet."""
-    half = lattice.spacing_mm * (np.array(lattice.shape[::-1]) + 1) / 2
-    corners = np.array(lattice.centre_mm) + half * np.array(
-        [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
-    )
-    indices = np.array([image.TransformPhysicalPointToContinuousIndex(c.tolist()) for c in corners])
-    start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
-    stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, image.GetSize())
-    if (stop <= start).any():
-        return None
-    return sitk.RegionOfInterest(image, (stop - start).tolist(), start.tolist())

@@ -46,12 +46,12 @@ class PreprocessingSettings:
             value = getattr(self, key)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{key} must be finite and > 0, got {value}")
-        if not self.margin_mm >= 0:
-            raise ValueError(f"margin_mm must be >= 0, got {self.margin_mm}")
+        if not (math.isfinite(self.margin_mm) and self.margin_mm >= 0):
+            raise ValueError(f"margin_mm must be finite and >= 0, got {self.margin_mm}")
         if 2 * self.margin_mm >= min(self.shape) * self.spacing_mm:
             raise ValueError("margin_mm leaves no room for a tumour: enlarge shape or spacing_mm")
-        if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu must be (low, high), got {self.window_hu}")
+        if not (all(map(math.isfinite, self.window_hu)) and self.window_hu[0] < self.window_hu[1]):
+            raise ValueError(f"window_hu must be (low, high), both finite, got {self.window_hu}")
 
     @property
     def fingerprint(self) -> str:

@@ -61,10 +61,40 @@ def test_a_doubled_patient_is_refused_alone(tmp_path: Path) -> None:
     assert "several rows" in table.refused["a"]
 
 
+def test_a_comma_at_the_end_of_rows_shifts_nothing(tmp_path: Path) -> None:
+    table = read_clinical(write(tmp_path, HEADER + "a,1,10,1,20,0,\nb,0,5,0,6,1,\n"))
+    assert table.rows["a"].labels == Labels(True, Survival(10.0, True), Survival(20.0, False))
+    assert table.refused == {}
+
+
+def test_a_row_with_more_cells_than_the_header_is_refused_alone(tmp_path: Path) -> None:
+    """10,5 for 10.5 would make the event 5 and shift all that follows."""
+    table = read_clinical(write(tmp_path, HEADER + "a,1,10,5,1,20,0\nb,1,10,1,20,0\n"))
+    assert set(table.rows) == {"b"}
+    assert table.refused["a"] == "row 2 has more cells than the header: a decimal comma?"
+
+
+def test_cells_missing_at_the_end_are_unknown(tmp_path: Path) -> None:
+    row = read_clinical(write(tmp_path, HEADER + "a,1,10,1\n")).rows["a"]
+    assert row.labels == Labels(True, Survival(10.0, True), None)
+
+
+def test_a_row_without_a_patient_is_told_and_an_empty_one_passed_over(tmp_path: Path) -> None:
+    table = read_clinical(write(tmp_path, HEADER + ",,,,,\n,1,10,1,20,0\n"))
+    assert table.rows == {}
+    assert table.refused == {"": "row 3 has no patient_id"}
+
+
 def test_a_table_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SiteFolderError, match="no such file"):
         read_clinical(tmp_path / "clinical.csv")
     with pytest.raises(SiteFolderError, match="column missing: os_event"):
         read_clinical(write(tmp_path, HEADER.replace(",os_event", "") + "a,1,2,1,3\n"))
+    with pytest.raises(SiteFolderError, match="save it as comma-separated"):
+        read_clinical(write(tmp_path, HEADER.replace(",", ";") + "a;1;2;1;3;1\n"))
+    with pytest.raises(SiteFolderError, match="twice: mvi"):
+        read_clinical(write(tmp_path, HEADER.strip() + ",mvi\na,1,2,1,3,1,0\n"))
+    with pytest.raises(SiteFolderError, match="column missing"):
+        read_clinical(write(tmp_path, ""))
     with pytest.raises(SiteFolderError, match="UTF-8"):
         read_clinical(write(tmp_path, HEADER + "ä,1,2,1,3,1\n", "latin-1"))

@@ -1,4 +1,6 @@
 import csv
+import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,15 @@ import SimpleITK as sitk
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
 from client.imaging.cache import load_roi
+from tests.client.imaging.dicom_files import write_segmentation, write_series
 from tests.client.patients import (
     GOOD_ROW,
+    ORIGIN_MM,
     SMALL,
+    SPACING_MM,
     as_image,
     label_array,
+    phase_array,
     write_clinical,
     write_patient,
 )
@@ -75,6 +81,17 @@ def put_nan(patient: Path) -> None:
             sitk.WriteImage(as_image(array), str(path))
 
 
+def add_second_mask(patient: Path) -> None:
+    (patient / "seg.dcm").write_bytes(b"")
+
+
+def put_stray_mark(patient: Path) -> None:
+    labels = label_array()
+    labels[labels == 2] = 1
+    labels[10, 18, 20] = 2
+    sitk.WriteImage(as_image(labels), str(patient / "mask.nii.gz"))
+
+
 def remove_phases(patient: Path) -> None:
     for path in patient.glob("*.nii.gz"):
         if path.name != "mask.nii.gz":
@@ -90,6 +107,8 @@ def remove_phases(patient: Path) -> None:
         (move_mask, "outside this scan"),
         (put_other_labels, "labels other than"),
         (put_nan, "not numbers"),
+        (add_second_mask, "leave one"),
+        (put_stray_mark, "smaller than a voxel"),
         (remove_phases, "no phase can be used"),
     ],
 )
@@ -113,6 +132,50 @@ def test_one_bad_phase_costs_only_itself(site: Path) -> None:
         (row,) = prepared.set_aside
         assert (row.patient_id, row.file) == ("bad", "bad/delayed.nii.gz")
         assert "used without this phase" in row.reason
+
+
+def test_a_phase_that_is_there_twice_is_not_guessed(site: Path) -> None:
+    shutil.copy(site / "bad" / "delayed.nii.gz", site / "bad" / "delayed.nii")
+    prepared = prepare(site)
+    assert prepared.cases[0].present == (True, True, False)
+    assert "delayed.nii.gz and delayed.nii: leave one" in prepared.set_aside[0].reason
+
+
+def write_dicom_patient(folder: Path) -> None:
+    """Write the good patient as a hospital has it: series under arbitrary names and a SEG."""
+    folder.mkdir(parents=True)
+    for phase in ("arterial", "portal_venous", "delayed"):
+        write_series(
+            folder / phase, phase_array(phase), spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM.tolist()
+        )
+    labels = label_array()
+    segments = [("Liver", labels == 1), ("Tumor", labels == 2)]
+    write_segmentation(
+        folder / "seg.dcm", segments, spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM.tolist()
+    )
+
+
+def test_dicom_and_nifti_of_one_patient_give_one_region(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    write_clinical(site, {"dicom": GOOD_ROW, "nifti": GOOD_ROW})
+    write_dicom_patient(site / "dicom")
+    write_patient(site / "nifti")
+    prepared = prepare(site)
+    assert prepared.set_aside == ()
+    one, two = (load_roi(case.roi_path) for case in prepared.cases)
+    np.testing.assert_array_equal(one.mask, two.mask)
+    np.testing.assert_array_equal(one.phases, two.phases)
+
+
+def test_a_damaged_slice_is_named(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    write_clinical(site, {"a": GOOD_ROW})
+    write_dicom_patient(site / "a")
+    file = site / "a" / "arterial" / "0010.dcm"
+    file.write_bytes(file.read_bytes()[:-200])
+    prepared = prepare(site)
+    assert prepared.cases[0].present == (False, True, True)
+    assert prepared.set_aside[0].file == "a/arterial/0010.dcm"
 
 
 def test_a_wrong_label_is_told_and_the_patient_used(site: Path) -> None:
@@ -150,6 +213,66 @@ def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("client.cohort.build_roi", read_nothing)
     assert prepare(site) == first
+
+
+def test_a_file_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    write_clinical(site, {"a": GOOD_ROW})
+    write_patient(site / "a", phases=["arterial"])
+    assert prepare(site).cases[0].present == (True, False, False)
+    (site / "a" / "arterial.nii.gz").rename(site / "a" / "delayed.nii.gz")
+    assert prepare(site).cases[0].present == (False, False, True)
+
+
+def test_a_link_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    write_clinical(site, {"a": GOOD_ROW})
+    write_patient(site / "a", phases=["arterial"])
+    patient = site / "a"
+    (patient / "arterial.nii.gz").rename(tmp_path / "archived.nii.gz")
+    (patient / "arterial.nii.gz").symlink_to(tmp_path / "archived.nii.gz")
+    assert prepare(site).cases[0].present == (True, False, False)
+    (patient / "arterial.nii.gz").rename(patient / "delayed.nii.gz")
+    assert prepare(site).cases[0].present == (False, False, True)
+
+
+def test_a_series_that_changes_behind_a_link_is_read_anew(tmp_path: Path) -> None:
+    site, archive = tmp_path / "site", tmp_path / "archive"
+    write_clinical(site, {"a": GOOD_ROW})
+    write_patient(site / "a", phases=[])
+    (site / "a" / "arterial").symlink_to(archive)
+    paths = []
+    for seed in (0, 1):
+        hu = phase_array("arterial", seed)
+        write_series(archive, hu, spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM.tolist())
+        paths.append(prepare(site).cases[0].roi_path)
+    assert paths[0] != paths[1]
+
+
+def test_a_file_that_cannot_be_opened_is_told_without_a_name_in_the_log(
+    site: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from client.imaging import cache
+
+    whole = cache.content_digest
+
+    def deny(files: tuple[Path, ...], folder: Path) -> str:
+        if folder.name == "bad":
+            raise PermissionError(13, "Permission denied", str(files[0]))
+        return whole(files, folder)
+
+    def fail(*_: object) -> None:
+        raise ValueError(f"something about {site / 'good'}")
+
+    monkeypatch.setattr(cache, "content_digest", deny)
+    monkeypatch.setattr("client.cohort.build_roi", fail)
+    with caplog.at_level(logging.DEBUG):
+        prepared = prepare(site)
+    reasons = {row.patient_id: row.reason for row in prepared.set_aside}
+    assert reasons["bad"] == "cannot be opened: Permission denied"
+    assert reasons["good"] == "unexpected ValueError: see the log"
+    assert "ValueError" in caplog.text
+    assert str(site) not in caplog.text
 
 
 def test_the_cache_knows_no_patient(site: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from client.imaging.errors import ImagingError
+from client.imaging.grid import Volume
 from client.imaging.roi import extract_roi, tumour_lattice
 from client.imaging.settings import PreprocessingSettings
 from shared.tasks import PHASES
@@ -26,7 +27,7 @@ IMAGES = {phase: as_image(phase_array(phase)) for phase in PHASES}
 
 
 def test_the_region_is_centred_on_the_tumour() -> None:
-    lattice = tumour_lattice(MASK, SMALL, Path("mask"))
+    lattice = tumour_lattice(Volume.of(MASK), SMALL, Path("mask"))
     np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=max(SPACING_MM) / 2)
     assert lattice.spacing_mm == SMALL.spacing_mm
 
@@ -105,7 +106,7 @@ def test_a_tumour_too_large_coarsens_the_grid_and_says_so() -> None:
 def test_the_largest_of_several_tumours_is_the_centre() -> None:
     labels = label_array()
     labels[2:4, 6:8, 2:4] = 2
-    lattice = tumour_lattice(as_image(labels), SMALL, Path("mask"))
+    lattice = tumour_lattice(Volume.of(as_image(labels)), SMALL, Path("mask"))
     np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=2)
 
 
@@ -125,6 +126,28 @@ def test_a_mask_elsewhere_in_space_is_refused() -> None:
     moved.SetOrigin((500.0, 0.0, 0.0))
     with pytest.raises(ImagingError, match="outside this scan"):
         extract_roi(IMAGES, moved, SMALL)
+
+
+def test_a_stray_mark_is_no_tumour() -> None:
+    labels = label_array()
+    labels[labels == 2] = 1
+    labels[10, 18, 20] = 2
+    with pytest.raises(ImagingError, match="smaller than a voxel"):
+        extract_roi(IMAGES, as_image(labels), SMALL)
+
+
+def test_beyond_the_scan_is_the_windows_floor() -> None:
+    """A tumour at the scan's lowest slice: half of the region lies below it."""
+    labels = np.ones_like(label_array())
+    labels[0:3, 14:22, 18:24] = 2
+    settings = PreprocessingSettings(shape=(16, 16, 16), spacing_mm=4.0, normalisation="window")
+    roi = extract_roi(IMAGES, as_image(labels), settings)
+    lattice = tumour_lattice(Volume.of(as_image(labels)), settings, Path("mask"))
+    heights = np.arange(16) * lattice.spacing_mm + lattice.origin_mm[2]
+    below = heights < as_image(labels).GetOrigin()[2] - SPACING_MM[2] / 2
+    assert 4 < below.sum() < 12
+    assert (roi.phases[:, below] == -1).all()
+    assert not roi.mask[below].any()
 
 
 def test_noise_is_averaged_not_picked() -> None:

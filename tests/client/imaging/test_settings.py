@@ -21,6 +21,8 @@ def test_equal_settings_have_equal_fingerprints() -> None:
         ({"spacing_mm": -1.0}, "spacing_mm must be finite and > 0"),
         ({"margin_mm": 80.0}, "leaves no room"),
         ({"window_hu": [300, -100]}, "window_hu must be"),
+        ({"window_hu": [-100.0, float("inf")]}, "window_hu must be"),
+        ({"margin_mm": float("nan")}, "margin_mm must be"),
         ({"normalisation": "zscore"}, "normalisation"),
         ({"spacing": 2.0}, "preprocessing.spacing "),
     ],

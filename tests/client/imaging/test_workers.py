@@ -1,0 +1,31 @@
+import os
+
+import pytest
+
+from client.imaging.workers import each_in_order
+
+
+def square_or_die(number: int) -> int:
+    """Stand for a decoder that crashes: no exception, the process is gone."""
+    if number < 0:
+        os._exit(1)
+    return number * number
+
+
+def minus_one(number: int) -> int:
+    return -1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers: int) -> None:
+    results = each_in_order(
+        square_or_die, [3, 1, 2], workers=workers, when_lost=minus_one, preload=__name__
+    )
+    assert list(results) == [9, 1, 4]
+
+
+def test_a_process_that_dies_takes_only_its_item() -> None:
+    results = each_in_order(
+        square_or_die, [1, -2, 3, 4], workers=2, when_lost=minus_one, preload=__name__
+    )
+    assert list(results) == [1, -1, 9, 16]
