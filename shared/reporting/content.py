@@ -1,13 +1,13 @@
 """What the report shows: plain values, whoever computed them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.results import Cohort, Estimate, Results
+from shared.results import Cohort, Estimate, Metric, Results
 from shared.tasks import SurvivalTask
 
 FloatArray = NDArray[np.float64]
@@ -15,7 +15,26 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What was run, and what it takes to run it again."""
+    """What was run, and what it takes to run it again.
+
+    Attributes
+    ----------
+    name : str
+    strategy : str
+        The federated method's key in the results.
+    synthetic : bool
+    seed, rounds : int
+    best_round : int or None
+        The round whose model was kept.
+    command : str
+        A shell line.
+    versions : mapping of str to str
+        Package to version.
+    created, code_version : str or None
+        Shown where given. A date that changes makes the page's bytes change with it.
+    seconds : float or None
+        Wall time of the whole run.
+    """
 
     name: str
     strategy: str
@@ -25,6 +44,9 @@ class RunSummary:
     best_round: int | None
     command: str
     versions: Mapping[str, str]
+    created: str | None = None
+    code_version: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,8 @@ class SiteSummary:
     ----------
     role : str
         ``"training"`` or ``"external"``.
+    patients : int
+        Patients used.
     phases : mapping of str to int
         Patients with each phase.
     tumour_diameter_mm : float or None
@@ -42,7 +66,12 @@ class SiteSummary:
     follow_up_months : float or None
         Median time under observation for overall survival.
     set_aside : mapping of str to int
-        Entries of ``set_aside.csv`` by reason.
+        Entries of ``set_aside.csv`` by reason; a patient may have several, and may still be
+        used in part.
+    excluded : int or None
+        Patients that could not be used at all; None where only the entries are known.
+    tumour_volume_ml, in_plane_spacing_mm, slice_thickness_mm : float or None
+        Medians, shown where any institution has them.
     """
 
     name: str
@@ -60,6 +89,10 @@ class SiteSummary:
     tumour_diameter_mm: float | None
     follow_up_months: float | None
     set_aside: Mapping[str, int]
+    excluded: int | None = None
+    tumour_volume_ml: float | None = None
+    in_plane_spacing_mm: float | None = None
+    slice_thickness_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +118,7 @@ class RiskGroup:
 
 @dataclass(frozen=True)
 class RiskGroups:
-    """Risk groups of one task in one cohort; the cut was fixed on internal validation."""
+    """Risk groups of one task in one cohort, from low to high; their cut is frozen."""
 
     task: SurvivalTask
     cohort: Cohort
@@ -121,6 +154,7 @@ class ActivationSample:
         Grey values and activation, both in [0, 1].
     tumour : ndarray, shape (H, W), bool
     caption : str
+        What was predicted.
     """
 
     image: FloatArray
@@ -137,6 +171,9 @@ class ReportContent:
     ----------
     rounds : tuple of mapping
         Records of ``rounds.jsonl``.
+    by_site : mapping of str to mapping of Metric to Estimate
+        The federated model at each institution: at a training institution on its internal
+        validation patients, at the external one on all. Shown where given.
     """
 
     run: RunSummary
@@ -146,3 +183,4 @@ class ReportContent:
     risk_groups: tuple[RiskGroups, ...]
     roc: tuple[RocCurve, ...]
     activation: tuple[ActivationSample, ...]
+    by_site: Mapping[str, Mapping[Metric, Estimate]] = field(default_factory=dict)

@@ -1,7 +1,8 @@
-"""How every figure looks, and how it gets onto the page."""
+"""How every figure looks, and how it becomes a file."""
 
 import base64
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which people with colour-vision deficiency can tell apart.
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, GREY, BLACK = "#CC79A7", "#56B4E9", "#7f7f7f", "#222222"
-CYCLE = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY, GREY)
+from shared.reporting.names import shorten
 
 _STYLE_FILE = Path(__file__).with_name("house.mplstyle")
 
@@ -21,24 +19,37 @@ _STYLE_FILE = Path(__file__).with_name("house.mplstyle")
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw in the project's style."""
-    with mpl.rc_context(fname=_STYLE_FILE):
+    with mpl.rc_context(fname=_STYLE_FILE), warnings.catch_warnings():
+        # Only its width is guessed; the reader's own fonts have the character.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def new_figure(
-    width: float, height: float, columns: int = 1, rows: int = 1
+    width_inches: float, height_inches: float, columns: int = 1, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of width x height inches and its axes, row by row."""
-    figure = Figure(figsize=(width, height))
+    """Return a figure and its axes, row by row."""
+    figure = Figure(figsize=(width_inches, height_inches))
+    if columns > 1:
+        # Room between the last number of one axis and the first of the next.
+        figure.set_layout_engine("constrained", wspace=0.06)
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, [axis for row in axes for axis in row]
 
 
-def as_svg(figure: Figure) -> str:
-    """Return a figure as a ``data:`` address: one element, whose inner ids disturb no other."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_address(buffer.getvalue(), "image/svg+xml")
+def legend_label(name: str, most: int = 26) -> str:
+    """Return a short name that a legend shows: matplotlib leaves out what starts with ``_``."""
+    name = shorten(name, most)
+    return f" {name}" if name.startswith("_") else name
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a figure as an SVG document without a background, a date or a program's name."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with house_style():
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    return buffer.getvalue()
 
 
 def as_png(figure: Figure, dpi: int = 110) -> bytes:

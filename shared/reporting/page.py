@@ -1,27 +1,41 @@
 """``report.html``: one file, no script, no address outside itself."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from shared.reporting import figures
+from shared.reporting import answer, drawing, figures, tables
 from shared.reporting.content import ReportContent, RiskGroups
-from shared.reporting.names import COHORT_NAMES, METRIC_NAMES, TASK_NAMES, method_name
-from shared.results import Cohort, Estimate, Metric
+from shared.reporting.estimates import single_sites
+from shared.reporting.names import COHORT_NAMES, TASK_NAMES, printable
+from shared.reporting.palette import PALETTE
 
 
 def write_report(content: ReportContent, path: Path) -> None:
     """Write the page; the same content gives the same bytes.
 
     Names of sites come from folders that anyone made: the template escapes everything.
+
+    Parameters
+    ----------
+    content : ReportContent
+    path : Path
+        Its folder must exist.
     """
     environment = Environment(
-        loader=PackageLoader("shared.reporting", "."), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("shared.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters["printable"] = printable
     template = environment.get_template("page.html")
-    path.write_text(template.render(**_values(content)), encoding="utf-8")
+    path.write_text(template.render(**_values(content)), encoding="utf-8", newline="\n")
 
 
 def _values(content: ReportContent) -> dict[str, Any]:
@@ -29,90 +43,81 @@ def _values(content: ReportContent) -> dict[str, Any]:
     patients = "synthetic patients" if run.synthetic else "patients"
     return {
         "heading": f"Federated prediction of liver cancer outcomes on {patients}",
+        "palette": PALETTE.values(),
         "run": run,
         "training_sites": sum(site.role == "training" for site in content.sites),
-        "tiles": _tiles(content),
-        "metric_names": list(METRIC_NAMES.values()),
-        "tables": [_table(content, cohort) for cohort in ("external", "internal", "training")],
-        "sites": content.sites,
-        "reasons": _reasons(content),
+        "external": answer.judged_cohort(content) == "external",
+        "answer": answer.answer_sentence(content),
+        "tiles": answer.tiles(content),
+        "limits": answer.limits(content),
+        "exchange": exchange_sentence(content.rounds),
+        "refused": _refused(content.rounds),
+        "tables": _tables(content),
         "figures": _figures(content),
     }
 
 
-def _figures(content: ReportContent) -> dict[str, Any]:
+def _tables(content: ReportContent) -> dict[str, tables.Table]:
     return {
-        "comparison": figures.comparison(content.results),
+        "results": tables.comparison_table(content),
+        "alone": tables.single_site_table(content),
+        "by_site": tables.by_site_table(content),
+        "threshold": tables.threshold_table(content.roc),
+        "sites": tables.site_table(content.sites),
+        "set_aside": tables.set_aside_table(content.sites),
+    }
+
+
+def _figures(content: ReportContent) -> dict[str, Any]:
+    strategy = content.run.strategy
+    alone = single_sites(content.results)
+    return {
+        "comparison": figures.comparison(content.results, strategy),
+        "alone": figures.alone_and_together(content.results, strategy) if alone else None,
+        "by_site": figures.by_site(content.by_site, strategy) if content.by_site else None,
         "convergence": figures.convergence(content.rounds, content.run.best_round),
-        "kaplan_meier": [
-            {"src": figures.kaplan_meier(groups), "alt": _describe(groups)}
-            for groups in content.risk_groups
+        "kaplan_meier": [_kaplan_meier(groups) for groups in content.risk_groups],
+        "roc": figures.roc(content.roc) if content.roc else None,
+        "activation": [
+            {
+                "src": drawing.data_address(figures.activation_pair(sample), "image/png"),
+                "caption": sample.caption,
+            }
+            for sample in content.activation
         ],
-        "roc": figures.roc(content.roc),
-        "activation": figures.activation_maps(content.activation) if content.activation else "",
         "cohort": figures.cohort(content.sites),
     }
 
 
-def _tiles(content: ReportContent) -> list[dict[str, str]]:
-    external = content.results[content.run.strategy]["external"]
-    tiles = [
-        {
-            "name": f"{name}, external site",
-            "value": _value(external[metric]),
-            "note": _note(external[metric]),
-        }
-        for metric, name in METRIC_NAMES.items()
+def _kaplan_meier(groups: RiskGroups) -> dict[str, Any]:
+    return {
+        "id": f"km-{groups.task}-{groups.cohort}",
+        "title": f"{TASK_NAMES[groups.task]}, {COHORT_NAMES[groups.cohort].lower()}",
+        "svg": figures.kaplan_meier(groups),
+    }
+
+
+def exchange_sentence(rounds: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a round cost in time and in traffic, as far as the records know it."""
+    seconds = [record["seconds"] for record in rounds if record.get("seconds") is not None]
+    sent = [
+        record["bytes_down"] + record["bytes_up"]
+        for record in rounds
+        if record.get("bytes_down") is not None and record.get("bytes_up") is not None
     ]
-    entries = sum(sum(site.set_aside.values()) for site in content.sites)
-    used = sum(site.patients for site in content.sites)
-    tiles.append(
-        {"name": "Set aside", "value": str(entries), "note": f"entries; {used} patients used"}
-    )
-    return tiles
+    told = [f"took {median(seconds):.1f} s"] if seconds else []
+    if sent:
+        told.append(f"moved {median(sent) / 1e6:.1f} MB between the sites and the server")
+    return f"A round {' and '.join(told)} (median)." if told else ""
 
 
-def _table(content: ReportContent, cohort: Cohort) -> dict[str, Any]:
-    rows = [
-        {
-            "name": method_name(method),
-            "federated": method == content.run.strategy,
-            "cells": _cells(cohorts[cohort]),
-        }
-        for method, cohorts in content.results.items()
-    ]
-    return {"cohort": cohort, "name": COHORT_NAMES[cohort], "rows": rows}
-
-
-def _cells(metrics: Mapping[Metric, Estimate]) -> list[dict[str, str]]:
+def _refused(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return which site's updates were refused, why, and in which rounds."""
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for record in rounds:
+        for site, reason in (record.get("refused") or {}).items():
+            found[site, str(reason)].append(record["round"])
     return [
-        {"value": _value(metrics[metric]), "note": _note(metrics[metric])}
-        for metric in METRIC_NAMES
+        {"site": site, "reason": reason, "rounds": numbers}
+        for (site, reason), numbers in found.items()
     ]
-
-
-def _value(estimate: Estimate) -> str:
-    return "not available" if estimate.value is None else f"{estimate.value:.3f}"
-
-
-def _note(estimate: Estimate) -> str:
-    patients = f"n = {estimate.n}"
-    if estimate.ci95 is None:
-        return patients
-    return f"{estimate.ci95[0]:.3f} to {estimate.ci95[1]:.3f}, {patients}"
-
-
-def _reasons(content: ReportContent) -> list[dict[str, Any]]:
-    return [
-        {"reason": reason, "site": site.name, "count": count}
-        for site in content.sites
-        for reason, count in sorted(site.set_aside.items())
-    ]
-
-
-def _describe(groups: RiskGroups) -> str:
-    parts = [f"{group.label} with {group.patients} patients" for group in groups.groups]
-    return (
-        f"Kaplan-Meier curves of {TASK_NAMES[groups.task].lower()},"
-        f" {COHORT_NAMES[groups.cohort].lower()}: {', '.join(parts)}."
-    )

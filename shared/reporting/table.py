@@ -4,14 +4,17 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from shared.reporting.names import METRIC_NAMES
+from shared.reporting.estimates import find, patients
+from shared.reporting.names import METRIC_NAMES, is_one_site, shorten
 from shared.results import Cohort, Estimate, Results
 
 SHOWN: tuple[Cohort, ...] = ("internal", "external")
 _TITLES = {"internal": "Internal", "external": "External"}
+_MOST_NAME = 24
+_NOT_FEDERATED = ("oracle", "pooled", "radiomics", "local")
 
 
-def terminal_table(results: Results, *, synthetic: bool) -> Table:
+def results_table(results: Results, *, synthetic: bool = False) -> Table:
     """Return the results as a table of 100 columns: internal validation, then the external site.
 
     Parameters
@@ -21,24 +24,28 @@ def terminal_table(results: Results, *, synthetic: bool) -> Table:
         Whether the title must say that the patients are synthetic.
     """
     title = "Synthetic patients: no clinical claim" if synthetic else "Results"
-    table = Table(title=title, caption="value (95% interval)", box=box.SIMPLE_HEAD)
-    table.add_column("Method", no_wrap=True)
+    table = Table(title=title, caption="value (95% interval)", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("Method", overflow="fold")
     for name in METRIC_NAMES.values():
         table.add_column(name, justify="right", no_wrap=True)
     for cohort in SHOWN:
-        n = max(
-            (row[cohort]["os_c_index"].n for row in results.values() if cohort in row), default=0
-        )
         table.add_section()
-        table.add_row(f"[bold]{_TITLES[cohort]}, n = {n}[/]")
-        for method, row in results.items():
-            cells = [_cell(row[cohort][metric]) for metric in METRIC_NAMES]
-            table.add_row(escape(method), *cells, style=_style(method))
+        table.add_row(
+            f"[bold]{_TITLES[cohort]}[/]",
+            *(f"[bold]n = {patients(results, cohort, metric)}[/]" for metric in METRIC_NAMES),
+        )
+        for method in results:
+            cells = [_cell(find(results, method, cohort, metric)) for metric in METRIC_NAMES]
+            table.add_row(escape(shorten(method, _MOST_NAME)), *cells, style=_style(method))
     return table
 
 
-def _cell(estimate: Estimate) -> str:
-    if estimate.value is None:
+# The name that the simulation calls it by, which has a `results_table` of its own.
+terminal_table = results_table
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
         return "–"
     if estimate.ci95 is None:
         return f"{estimate.value:.3f}"
@@ -46,6 +53,6 @@ def _cell(estimate: Estimate) -> str:
 
 
 def _style(method: str) -> str:
-    if method.startswith("local/"):
+    if is_one_site(method):
         return "dim"
-    return "" if method in ("oracle", "pooled", "radiomics", "local") else "bold green"
+    return "" if method in _NOT_FEDERATED else "bold green"

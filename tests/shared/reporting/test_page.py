@@ -1,170 +1,233 @@
-"""The page and the table, from seeded numbers."""
+"""The page, from seeded numbers."""
 
-import io
-from collections.abc import Mapping
+import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
-from rich.console import Console
 
-from shared.reporting.content import (
-    ActivationSample,
-    ReportContent,
-    RiskGroup,
-    RiskGroups,
-    RocCurve,
-    RunSummary,
-    SiteSummary,
-)
+from shared.reporting.content import ReportContent, SiteSummary
 from shared.reporting.page import write_report
-from shared.reporting.table import terminal_table
-from shared.results import COHORTS, METRICS, Cohort, Estimate, Metric
+from shared.results import Estimate
+from tests.shared.reporting.content import estimates, report_content, rounds, site
+from tests.shared.reporting.parsed import Page
 
-HOSTILE = '<script>alert("x")</script> $\\frac{1}$ & ' + "long " * 40
-
-
-def estimates(value: float | None) -> Mapping[Cohort, Mapping[Metric, Estimate]]:
-    ci95 = None if value is None else (value - 0.1, value + 0.1)
-    return {cohort: {m: Estimate(value, ci95, 33) for m in METRICS} for cohort in COHORTS}
-
-
-def site(name: str, role: str = "training") -> SiteSummary:
-    return SiteSummary(
-        name=name,
-        role=role,
-        patients=30,
-        training=20,
-        internal=10,
-        mvi_known=0,
-        mvi_positive=0,
-        rfs_known=25,
-        rfs_events=11,
-        os_known=30,
-        os_events=9,
-        phases={"arterial": 30, "portal_venous": 28, "delayed": 0},
-        tumour_diameter_mm=None,
-        follow_up_months=21.5,
-        set_aside={"no mask": 2},
-    )
+HOSTILE = [
+    '<script>alert("x")</script>',
+    '"><img src=http://example.org/x onerror=alert(1)>',
+    "</text></svg><script>alert(1)</script>",
+    "{{ run.seed }} $\\frac{1}{0}$ & %s",
+    "University Hospital of " + "the Very Long Name " * 12,
+    "\x1b[31mred\x00 \u202enoitutitsni\udcff\n",
+    "_中山医院",
+]
 
 
-def content() -> ReportContent:
-    generator = np.random.default_rng(0)
-    steps = np.linspace(0, 40, 9)
-    group = RiskGroup(
-        label="Low predicted risk",
-        patients=9,
-        months=steps,
-        survival=np.linspace(1, 0.4, 9),
-        lower=np.linspace(1, 0.2, 9),
-        upper=np.linspace(1, 0.6, 9),
-        at_risk={0: 9, 12: 6, 24: 3, 36: 1},
-    )
-    metrics = {"mvi_loss": 0.6, "rfs_loss": 1.5, "os_loss": None, "os_c_index": 0.7}
-    metrics |= {"rfs_c_index": None, "mvi_auc": 0.6}
-    rounds: list[dict[str, object]] = [{"round": 0, "metrics": metrics}]
-    rounds += [
-        {"round": r, "metrics": metrics, "sites": {HOSTILE: {"loss": 3.0 / r}}} for r in (1, 2)
+def written(content: ReportContent, folder: Path) -> str:
+    path = folder / "report.html"
+    write_report(content, path)
+    return path.read_text(encoding="utf-8")
+
+
+def lean_content() -> ReportContent:
+    """Return a content without the figures that take longest."""
+    return replace(report_content(), risk_groups=(), activation=())
+
+
+def hostile_content() -> ReportContent:
+    sites = tuple(replace(site(name, 30), set_aside={name: 1}) for name in HOSTILE)
+    records = [
+        {**record, "sites": {name: {"loss": 2.0} for name in HOSTILE}, "refused": {HOSTILE[0]: "x"}}
+        for record in rounds(3)
     ]
-    return ReportContent(
-        run=RunSummary("smoke", "fedavg", True, 0, 2, 1, "python simulation/run.py", {"flwr": "1"}),
-        sites=(site(HOSTILE), site("external", "external")),
+    content = report_content()
+    return replace(
+        content,
+        run=replace(content.run, name=HOSTILE[0], command=HOSTILE[1]),
+        sites=sites,
         results={
-            "pooled": estimates(0.8),
             "fedavg": estimates(0.7),
-            f"local/{HOSTILE}": estimates(None),
+            **{f"local/{name}": estimates(0.6) for name in HOSTILE},
         },
-        rounds=tuple(rounds),
-        risk_groups=(RiskGroups("os", "external", (group, group), None),),
-        roc=(RocCurve("external", steps / 40, steps / 40, Estimate(0.5, None, 9), (0.2, 0.6)),),
-        activation=(
-            ActivationSample(
-                generator.random((20, 20)),
-                generator.random((20, 20)),
-                generator.random((20, 20)) > 0.9,
-                "Predicted: MVI 40%",
-            ),
-        ),
+        rounds=tuple(records),
+        by_site={name: estimates(0.6)["internal"] for name in HOSTILE},
     )
-
-
-class Page(HTMLParser):
-    """What a test asks of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.images_without_alt = 0
-        self.tags: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.tags.add(tag)
-        if values.get("id"):
-            self.ids.append(str(values["id"]))
-        self.addresses += [str(values[key]) for key in ("src", "href") if values.get(key)]
-        self.images_without_alt += tag == "img" and not values.get("alt")
 
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(content(), path)
-    return path.read_text(encoding="utf-8")
+    return written(report_content(), tmp_path_factory.mktemp("report"))
 
 
-def test_every_figure_is_there_once(text: str) -> None:
-    page = Page(text)
-    names = ("comparison", "convergence", "km-1", "roc", "activation", "cohort")
-    assert {f"figure-{name}" for name in names} <= set(page.ids)
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(hostile_content(), tmp_path_factory.mktemp("hostile"))
+
+
+def test_every_figure_is_there(page: Page) -> None:
+    names = {"comparison", "alone", "convergence", "roc", "cohort"}
+    names |= {
+        f"km-{task}-{cohort}" for task in ("os", "rfs") for cohort in ("internal", "external")
+    }
+    names |= {f"activation-{number}" for number in (1, 2, 3, 4)}
+    assert {i.removeprefix("figure-") for i in page.ids if i.startswith("figure-")} == names
+    assert page.tags.count("svg") == 9
+    assert page.tags.count("img") == 4
+    assert page.text.count("How to read it") == 7
+
+
+def test_ids_are_unique_and_whatever_is_pointed_to_exists(page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
-    assert page.images_without_alt == 0
+    assert page.references <= set(page.ids)
 
 
-def test_nothing_leaves_the_page_and_no_script_runs(text: str) -> None:
-    page = Page(text)
-    assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
+def test_a_screen_reader_and_a_keyboard_find_their_way(page: Page, text: str) -> None:
+    assert page.unnamed_pictures == 0
+    assert page.tables_without_caption == 0
+    assert {"header", "main", "nav", "footer", "h1"} <= set(page.tags)
+    assert page.tags.count("h1") == page.tags.count("main") == 1
+    assert text.index('class="skip" href="#results"') < text.index("<header>")
+    assert '<html lang="en">' in text
+    assert text.count('class="scroll') == text.count('tabindex="0"')
+
+
+def test_nothing_leaves_the_page_and_no_script_runs(page: Page, text: str) -> None:
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "script" not in page.tags
+    assert not any(name.startswith("on") for name in page.attributes)
     assert "@import" not in text
-    assert "url(" not in text
+    assert "url(" not in re.sub(r"url\(#", "", text)
+    assert "default-src 'none'" in text
 
 
-def test_names_from_folders_are_escaped(text: str) -> None:
-    assert "<script>" not in text
-    assert "&lt;script&gt;" in text
+def test_the_answer_stands_before_the_first_section(text: str) -> None:
+    opening = text[text.index("<main>") : text.index('<section id="results"')]
+    for found in ("0.730", "0.650 to 0.800", "RFS C-index", "0.740", "MVI F1", "0.750", "0.760"):
+        assert found in opening
+    assert "Patients set aside</span><strong>12<" in opening
+    assert "pooled data reached 0.740" in opening
 
 
-def test_synthetic_is_said_in_the_heading(text: str) -> None:
-    heading = text[text.index("<h1>") : text.index("</h1>")]
-    assert "synthetic" in heading
+def test_synthetic_is_said_in_the_heading_and_real_is_not_called_so(
+    text: str, tmp_path: Path
+) -> None:
+    def heading(page: str) -> str:
+        return page[page.index("<h1>") : page.index("</h1>")]
+
+    assert "synthetic" in heading(text)
+    assert 'class="notice"' in text
+    content = lean_content()
+    real = written(replace(content, run=replace(content.run, synthetic=False)), tmp_path)
+    assert "synthetic" not in real.lower()
 
 
-def test_what_cannot_be_had_is_said(text: str) -> None:
-    assert "not available" in text
+def test_the_results_table_holds_every_method_and_cohort(text: str) -> None:
+    table = text[text.index('id="table-results"') :]
+    table = table[: table.index("</table>")]
+    for group in ("External site", "Internal validation", "Training"):
+        assert group in table
+    assert table.count('<th scope="row">') == 3 * 5
+    assert table.count('class="strong"') == 3
+    assert table.count("n = 116") == 4
+
+
+def test_names_from_folders_are_text_and_nothing_else(hostile: str) -> None:
+    page = Page(hostile)
+    assert "script" not in page.tags
+    assert page.tags.count("img") == 4
+    assert not any(name.startswith("on") for name in page.attributes)
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert len(page.ids) == len(set(page.ids))
+    assert "{{ run.seed }} $\\frac{1}{0}$ & %s" in page.text
+    assert "中山医院" in page.text
+
+
+def test_what_a_file_cannot_hold_and_what_turns_text_around_is_left_out(hostile: str) -> None:
+    assert not re.search("[\x00\x1b\u202e\udcff]", hostile)
+    assert "[31mred" in hostile
+
+
+def test_a_run_without_truth_has_no_row_for_it(tmp_path: Path) -> None:
+    content = lean_content()
+    results = {k: v for k, v in content.results.items() if k in ("fedavg", "pooled")}
+    text = written(replace(content, results=results), tmp_path)
+    assert "Best possible" not in text
+    assert "the true risk" not in text
+    assert "No institution trained alone" in text
+
+
+def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
+    content = lean_content()
+    text = written(replace(content, results={"fedavg": estimates(None)}), tmp_path)
+    assert "C-index</span> for overall survival is not available" in text
+    table = text[text.index('id="table-results"') :]
+    assert table[: table.index("</table>")].count("<td>not available</td>") == 12
+    assert "None" not in Page(text).text
+
+
+def test_without_an_external_site_internal_validation_answers(tmp_path: Path) -> None:
+    content = lean_content()
+    rows = estimates(0.7)
+    none = {metric: Estimate(None, None, 0) for metric in rows["external"]}
+    text = written(replace(content, results={"fedavg": {**rows, "external": none}}), tmp_path)
+    opening = text[text.index("<main>") : text.index('<section id="results"')]
+    assert "no institution was held out" in opening
+    assert "116 synthetic patients" in opening
+
+
+def test_a_run_with_almost_nothing_has_a_page(tmp_path: Path) -> None:
+    content = lean_content()
+    blank = replace(
+        content,
+        run=replace(content.run, best_round=None),
+        sites=(),
+        results={},
+        rounds=({"round": 0},),
+        roc=(),
+    )
+    text = written(blank, tmp_path)
+    for said in ("No patient to show", "no patients of both classes", "every patient was used"):
+        assert said in text
+
+
+def test_patients_are_counted_only_where_entries_say_who(tmp_path: Path) -> None:
+    def tile(*sites: SiteSummary) -> str:
+        text = written(replace(lean_content(), sites=sites), tmp_path)
+        match = re.search(r'id="tile-5".*?</li>', text)
+        assert match is not None
+        return match.group()
+
+    known, unknown = site("a", 30), replace(site("b", 20), excluded=None)
+    clean = replace(site("c", 10), excluded=None, set_aside={})
+    assert "Patients set aside</span><strong>2<" in tile(known, clean)
+    assert "Entries set aside</span><strong>6<" in tile(known, unknown)
+
+
+def test_columns_that_nobody_knows_are_left_out(text: str, tmp_path: Path) -> None:
+    assert "Slice, mm" not in text
+    some = (replace(site("a", 30), slice_thickness_mm=2.5), site("b", 20))
+    assert "Slice, mm" in written(replace(lean_content(), sites=some), tmp_path)
+
+
+def test_refused_updates_and_the_cost_of_a_round_are_told(page: Page) -> None:
+    assert "site_4 : not finite, round 3" in page.text
+    # 1.443 MB down and up.
+    assert "took 3.1 s and moved 2.9 MB" in page.text
+
+
+def test_f1_is_compared_with_calling_everyone_positive(page: Page) -> None:
+    # 20 of 53 positive: precision 20/53, recall 1, so F1 = 40/73.
+    assert "calling every external patient positive gives 0.548" in page.text
+
+
+def test_the_page_is_small(text: str) -> None:
+    assert len(text.encode()) < 3_000_000
 
 
 def test_the_same_content_gives_the_same_bytes(text: str, tmp_path: Path) -> None:
-    write_report(content(), tmp_path / "again.html")
-    assert (tmp_path / "again.html").read_text(encoding="utf-8") == text
-
-
-def test_a_run_without_an_external_site_or_maps_has_a_page(tmp_path: Path) -> None:
-    blank = replace(content(), activation=(), roc=(), risk_groups=(), rounds=({"round": 0},))
-    write_report(blank, tmp_path / "report.html")
-    assert "No patient to show" in (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
-def test_the_terminals_table_fits_in_100_columns() -> None:
-    results = {k: v for k, v in content().results.items() if HOSTILE not in k}
-    console = Console(width=100, file=io.StringIO(), force_terminal=False)
-    console.print(terminal_table(results, synthetic=True))
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert "0.700 (0.60–0.80)" in shown
-    assert "Synthetic" in shown
-    assert "…" not in shown
+    assert written(report_content(), tmp_path) == text

@@ -1,0 +1,132 @@
+"""The answer in short: what a reader finds within ten seconds of opening the page."""
+
+from dataclasses import dataclass
+
+from shared.reporting.content import ReportContent
+from shared.reporting.estimates import find, interval_text, patients, value_text
+from shared.reporting.names import METRIC_NAMES
+from shared.results import Cohort
+
+_BESIDE = {
+    "pooled": "the same network trained on pooled data reached {}",
+    "local": "a site alone {} on average",
+    "oracle": "the true risk, which nothing can beat but by chance, {}",
+}
+_SMALL_COHORT = 50
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the answer."""
+
+    label: str
+    value: str
+    note: str
+
+
+def judged_cohort(content: ReportContent) -> Cohort:
+    """Return the external site, or internal validation where no site was held out."""
+    return "external" if patients(content.results, "external", "os_c_index") else "internal"
+
+
+def answer_sentence(content: ReportContent) -> str:
+    """Return the main result and what stands beside it in plain words."""
+    cohort = judged_cohort(content)
+    main = find(content.results, content.run.strategy, cohort, "os_c_index")
+    where = (
+        "At the institution that it never saw"
+        if cohort == "external"
+        else "On patients kept back within the institutions (no institution was held out)"
+    )
+    if main is None or main.value is None:
+        return f"{where}, a C-index for overall survival is not available."
+    kind = "synthetic patients" if content.run.synthetic else "patients"
+    told = (
+        f"{where}, the federated model ranked {main.n} {kind} by overall survival with a C-index"
+        f" of {value_text(main)}"
+    )
+    if interval_text(main):
+        told += f" (95% interval {interval_text(main)})"
+    beside = [
+        text.format(value_text(estimate))
+        for method, text in _BESIDE.items()
+        if (estimate := find(content.results, method, cohort, "os_c_index"))
+        and estimate.value is not None
+    ]
+    return f"{told}; {', '.join(beside)}." if beside else f"{told}."
+
+
+def tiles(content: ReportContent) -> tuple[Tile, ...]:
+    """Return the federated model's four measures and how many patients were set aside."""
+    cohort = judged_cohort(content)
+    estimates = {m: find(content.results, content.run.strategy, cohort, m) for m in METRIC_NAMES}
+    measured = [
+        Tile(
+            METRIC_NAMES[metric],
+            value_text(estimate),
+            ", ".join(
+                part
+                for part in (
+                    interval_text(estimate),
+                    f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{estimate.n if estimate else 0}",
+                )
+                if part
+            ),
+        )
+        for metric, estimate in estimates.items()
+    ]
+    return (*measured, _set_aside(content))
+
+
+def _set_aside(content: ReportContent) -> Tile:
+    """Count patients where they are known; an entry may be a patient that is used in part."""
+    used = sum(site.patients for site in content.sites)
+    entries = sum(sum(site.set_aside.values()) for site in content.sites)
+    excluded = [0 if not site.set_aside else site.excluded for site in content.sites]
+    known = [count for count in excluded if count is not None]
+    if len(known) < len(excluded):
+        return Tile("Entries set aside", str(entries), f"{used} patients used")
+    return Tile("Patients set aside", str(sum(known)), f"{used} used")
+
+
+def limits(content: ReportContent) -> tuple[str, ...]:
+    """Return what the numbers do not say."""
+    outside = patients(content.results, "external", "os_c_index")
+    told = []
+    if content.run.synthetic:
+        told.append(
+            "The patients are synthetic: how well the method does on them says little about"
+            " real ones."
+        )
+    if not outside:
+        told.append("No institution was held out: nothing here says how well the model travels.")
+    elif outside < _SMALL_COHORT:
+        told.append(
+            f"Only {outside} patients at the external site: differences between methods within"
+            " their intervals may be chance."
+        )
+    told += [
+        "Internal results are of the round chosen on the same patients, and so slightly"
+        " optimistic; the external ones are not.",
+        "C-indices compare patients of the same institution, the only pairs that a federation"
+        " can form.",
+        "The interval of 'each site alone' is the mean of the sites' intervals.",
+        *_f1_without_a_model(content),
+        "Activation maps show evidence in the shared network only, and not what is true.",
+        "Research software, not a medical device.",
+    ]
+    return tuple(told)
+
+
+def _f1_without_a_model(content: ReportContent) -> tuple[str, ...]:
+    """Return the F1 of calling every external patient positive: 2p / (1 + p) at prevalence p."""
+    external = [site for site in content.sites if site.role == "external" and site.mvi_known]
+    known = sum(site.mvi_known for site in external)
+    positive = sum(site.mvi_positive for site in external)
+    if not positive:
+        return ()
+    share = positive / known
+    return (
+        "F1 has no fixed value for chance: calling every external patient positive gives"
+        f" {2 * share / (1 + share):.3f}.",
+    )

@@ -1,0 +1,54 @@
+"""Estimates found and put into words."""
+
+from shared.reporting.names import is_one_site
+from shared.results import Cohort, Estimate, Metric, Results
+
+NOT_AVAILABLE = "not available"
+
+
+def find(results: Results, method: str, cohort: Cohort, metric: Metric) -> Estimate | None:
+    """Return an estimate, None where the run does not have it at all."""
+    return results.get(method, {}).get(cohort, {}).get(metric)
+
+
+def whole_federation(results: Results) -> list[str]:
+    """Return the methods that stand for all sites, in their order."""
+    return [method for method in results if not is_one_site(method)]
+
+
+def single_sites(results: Results) -> list[str]:
+    """Return the methods ``local/<site>``, in their order."""
+    return [method for method in results if is_one_site(method)]
+
+
+def patients(results: Results, cohort: Cohort, metric: Metric) -> int:
+    """Return how many patients of a cohort have a metric's label, over all methods."""
+    found = [find(results, method, cohort, metric) for method in whole_federation(results)]
+    return max((estimate.n for estimate in found if estimate is not None), default=0)
+
+
+def value_text(estimate: Estimate | None) -> str:
+    """Return a value alone: ``0.712``."""
+    if estimate is None or estimate.value is None:
+        return NOT_AVAILABLE
+    return f"{estimate.value:.3f}"
+
+
+def interval_text(estimate: Estimate | None) -> str:
+    """Return an interval alone, ``0.621 to 0.788``; empty where there is none."""
+    if estimate is None or estimate.value is None or estimate.ci95 is None:
+        return ""
+    return f"{estimate.ci95[0]:.3f} to {estimate.ci95[1]:.3f}"
+
+
+def in_words(estimate: Estimate | None) -> str:
+    """Return an estimate with its interval: ``0.712 (0.621 to 0.788)``."""
+    interval = interval_text(estimate)
+    return f"{value_text(estimate)} ({interval})" if interval else value_text(estimate)
+
+
+def p_value_text(p: float | None) -> str:
+    """Return a p-value: ``p = 0.012``, ``p < 0.001``."""
+    if p is None:
+        return f"p {NOT_AVAILABLE}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

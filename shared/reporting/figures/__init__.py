@@ -1,0 +1,20 @@
+"""The report's figures, one kind a file; each takes its values and returns what a page holds."""
+
+from shared.reporting.figures.activation import activation_maps_png, activation_pair
+from shared.reporting.figures.cohort import cohort
+from shared.reporting.figures.convergence import convergence
+from shared.reporting.figures.forest import alone_and_together, by_site, comparison
+from shared.reporting.figures.roc import roc
+from shared.reporting.figures.survival import kaplan_meier
+
+__all__ = [
+    "activation_maps_png",
+    "activation_pair",
+    "alone_and_together",
+    "by_site",
+    "cohort",
+    "comparison",
+    "convergence",
+    "kaplan_meier",
+    "roc",
+]

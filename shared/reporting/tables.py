@@ -1,0 +1,230 @@
+"""The page's tables as text: columns, groups of rows, cells."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.reporting.content import ReportContent, RocCurve, SiteSummary
+from shared.reporting.estimates import (
+    NOT_AVAILABLE,
+    find,
+    interval_text,
+    patients,
+    single_sites,
+    value_text,
+    whole_federation,
+)
+from shared.reporting.names import COHORT_NAMES, METRIC_NAMES, method_name, printable, site_of
+from shared.results import METRICS, Cohort, Results
+
+_DASH = "–"
+_MOST_REASON = 200
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell; the note stands small below the text."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row with its heading."""
+
+    heading: str
+    cells: tuple[Cell, ...]
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that belong together; without a heading where a table has one group only."""
+
+    rows: tuple[Row, ...]
+    heading: str = ""
+    cells: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption; the first column holds the rows' headings."""
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+
+def comparison_table(content: ReportContent) -> Table:
+    """Return every method that stands for all sites, cohort by cohort, the external one first."""
+    methods = whole_federation(content.results)
+    return Table(
+        name="results",
+        caption="Value and 95% interval of every method. n: patients whose outcome is known.",
+        columns=("Method", *METRIC_NAMES.values()),
+        groups=tuple(
+            _cohort_group(content, cohort, methods, method_name)
+            for cohort in ("external", "internal", "training")
+        ),
+    )
+
+
+def single_site_table(content: ReportContent) -> Table:
+    """Return what each site reaches that trains alone, beside the federated model."""
+    methods = [content.run.strategy, *single_sites(content.results)]
+    return Table(
+        name="alone",
+        caption=(
+            "Each institution's own model against the federated one, on the same patients."
+            " Value and 95% interval."
+        ),
+        columns=("Trained by", *METRIC_NAMES.values()),
+        groups=tuple(
+            _cohort_group(content, cohort, methods, _trained_by)
+            for cohort in ("external", "internal")
+        ),
+    )
+
+
+def _trained_by(method: str) -> str:
+    site = site_of(method)
+    return method_name(method) if site == method else printable(site)
+
+
+def _cohort_group(
+    content: ReportContent, cohort: Cohort, methods: Iterable[str], name: Callable[[str], str]
+) -> Group:
+    counts = [patients(content.results, cohort, metric) for metric in METRICS]
+    return Group(
+        heading=COHORT_NAMES[cohort],
+        cells=tuple(Cell(f"n = {count}") for count in counts),
+        rows=tuple(
+            Row(
+                heading=name(method),
+                cells=_estimates(content.results, method, cohort),
+                strong=method == content.run.strategy,
+            )
+            for method in methods
+        ),
+    )
+
+
+def _estimates(results: Results, method: str, cohort: Cohort) -> tuple[Cell, ...]:
+    found = [find(results, method, cohort, metric) for metric in METRICS]
+    return tuple(Cell(value_text(estimate), interval_text(estimate)) for estimate in found)
+
+
+def by_site_table(content: ReportContent) -> Table:
+    """Return the federated model's results at every institution."""
+    rows = tuple(
+        Row(
+            printable(name),
+            tuple(Cell(value_text(row.get(m)), interval_text(row.get(m))) for m in METRICS),
+        )
+        for name, row in content.by_site.items()
+    )
+    return Table(
+        name="by-site",
+        caption="The federated model at each institution. Value and 95% interval.",
+        columns=("Institution", *METRIC_NAMES.values()),
+        groups=(Group(rows),),
+    )
+
+
+def threshold_table(curves: Sequence[RocCurve]) -> Table:
+    """Return sensitivity and specificity at the frozen threshold."""
+    rows = []
+    for curve in curves:
+        rates = (NOT_AVAILABLE, NOT_AVAILABLE)
+        if curve.chosen is not None:
+            false_positive_rate, sensitivity = curve.chosen
+            rates = (f"{sensitivity:.0%}", f"{1 - false_positive_rate:.0%}")
+        rows.append(Row(COHORT_NAMES[curve.cohort], tuple(Cell(rate) for rate in rates)))
+    return Table(
+        name="threshold",
+        caption="MVI at the threshold fixed on internal validation.",
+        columns=("Patients", "Sensitivity", "Specificity"),
+        groups=(Group(tuple(rows)),),
+    )
+
+
+def site_table(sites: Sequence[SiteSummary]) -> Table:
+    """Return the institutions in numbers; columns that no institution knows are left out."""
+    columns: dict[str, Callable[[SiteSummary], Cell]] = {
+        "Patients": lambda s: Cell(str(s.patients), _division(s)),
+        "MVI": lambda s: _of(s.mvi_positive, s.mvi_known),
+        "RFS events": lambda s: _of(s.rfs_events, s.rfs_known),
+        "Deaths": lambda s: _of(s.os_events, s.os_known),
+        "Follow-up, months": lambda s: _median(s.follow_up_months, 0),
+        "Tumour, mm": lambda s: _median(s.tumour_diameter_mm, 0),
+        "Tumour, ml": lambda s: _median(s.tumour_volume_ml, 0),
+        "Pixel, mm": lambda s: _median(s.in_plane_spacing_mm, 2),
+        "Slice, mm": lambda s: _median(s.slice_thickness_mm, 1),
+        "Phases A / P / D": lambda s: Cell(
+            " / ".join(str(s.phases.get(k, 0)) for k in ("arterial", "portal_venous", "delayed"))
+        ),
+    }
+    if any(site.excluded is not None for site in sites):
+        columns["Not used"] = lambda s: Cell(_DASH if s.excluded is None else str(s.excluded))
+    all_cells = {name: [cell(site) for site in sites] for name, cell in columns.items()}
+    shown = {
+        name: cells
+        for name, cells in all_cells.items()
+        if any(cell.text != _DASH for cell in cells)
+    }
+    rows = tuple(
+        Row(_site_name(site), tuple(cells[index] for cells in shown.values()))
+        for index, site in enumerate(sites)
+    )
+    return Table(
+        name="sites",
+        caption=(
+            "Patients used at each institution; events of those whose outcome is known;"
+            " medians where a unit is given. Phases: arterial, portal venous, delayed."
+        ),
+        columns=("Institution", *shown),
+        groups=(Group(rows),),
+    )
+
+
+def set_aside_table(sites: Sequence[SiteSummary]) -> Table:
+    """Return the entries of every ``set_aside.csv`` by reason."""
+    rows = tuple(
+        Row(_reason(reason), (Cell(printable(site.name)), Cell(str(count))))
+        for site in sites
+        for reason, count in sorted(site.set_aside.items())
+    )
+    return Table(
+        name="set-aside",
+        caption=(
+            "Entries by reason. A patient may have several, and may still be used in part;"
+            " each institution lists them in its own set_aside.csv."
+        ),
+        columns=("Reason", "Institution", "Entries"),
+        groups=(Group(rows),) if rows else (),
+    )
+
+
+def _site_name(site: SiteSummary) -> str:
+    name = printable(site.name)
+    return f"{name} (held out)" if site.role == "external" else name
+
+
+def _division(site: SiteSummary) -> str:
+    if site.role == "external":
+        return "all held out"
+    return f"{site.training} train, {site.internal} validate"
+
+
+def _of(part: int, whole: int) -> Cell:
+    return Cell(f"{part} of {whole}", f"{part / whole:.0%}") if whole else Cell("none known")
+
+
+def _median(value: float | None, digits: int) -> Cell:
+    return Cell(_DASH if value is None else f"{value:.{digits}f}")
+
+
+def _reason(reason: str) -> str:
+    reason = printable(reason)
+    return reason if len(reason) <= _MOST_REASON else f"{reason[: _MOST_REASON - 1]}…"
