@@ -100,10 +100,29 @@ def open_series(folder: Path) -> DicomSeries:
     Raises
     ------
     ImagingError
+        As `open_files`, or the folder holds no DICOM or more than one series.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not is_other(path)]
+    return open_files(files, folder)
+
+
+def open_files(files: Sequence[Path], folder: Path | None = None) -> DicomSeries:
+    """Read the headers of one CT series of which every file is given, in any order.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        All slices of one series; a folder of mixed series holds others beside them.
+    folder : Path, optional
+        Named in errors that are no single file's; by default the first file's own.
+
+    Raises
+    ------
+    ImagingError
         No DICOM, an unreadable file, more than one series, not CT, or slices that do not make a
         regular stack: missing, doubled, tilted against one another or along a tilted gantry.
     """
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_other(path)]
+    folder = folder or (files[0].parent if files else Path())
     headers = {file: _header(file) for file in files}
     if not headers:
         raise ImagingError("no readable DICOM series in this folder", folder)
@@ -119,7 +138,8 @@ def open_series(folder: Path) -> DicomSeries:
     return _stack(headers, folder)
 
 
-def _is_other(path: Path) -> bool:
+def is_other(path: Path) -> bool:
+    """Return whether a file's name says that it is no slice: a directory, a note, a picture."""
     name = path.name.lower()
     return name.startswith(".") or name in _OTHER_NAMES or path.suffix.lower() in _OTHER_SUFFIXES
 

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
 from client.imaging.read import open_scan, read_image
 from tests.client.imaging.dicom_files import Change, write_series
@@ -77,6 +78,17 @@ def test_what_archives_leave_beside_slices_is_passed_over(tmp_path: Path) -> Non
     for name in ("DICOMDIR", "Thumbs.db", ".DS_Store", "readme.txt"):
         (tmp_path / "a" / name).write_bytes(b"no image")
     np.testing.assert_array_equal(read(tmp_path / "a"), HU)
+
+
+def test_a_series_is_opened_from_its_files_among_others(tmp_path: Path) -> None:
+    def another(number: int, header: pydicom.Dataset) -> None:
+        header.SeriesInstanceUID = "1.2.3"
+
+    names = [f"other{n}" for n in range(len(HU))]
+    write_series(tmp_path, HU + 1, names=names, change=another)
+    files = write_series(tmp_path, HU)
+    scan = open_files(files[::-1])
+    np.testing.assert_array_equal(scan.read(scan.grid.whole), HU)
 
 
 def set_tag(name: str, value: object, *, first: int = 0) -> Change:
