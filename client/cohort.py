@@ -14,8 +14,8 @@ from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files, find_mask, find_phase, open_scan, read_mask
 from client.imaging.roi import Frame, Roi
-from client.imaging.settings import PreprocessingSettings
 from client.imaging.workers import each_in_order
+from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Labels
 
 logger = logging.getLogger("hepafed.client")

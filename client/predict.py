@@ -20,11 +20,11 @@ from client.batches import stack_rois
 from client.cohort import build_roi
 from client.imaging.errors import ImagingError
 from client.imaging.roi import Roi
-from client.imaging.settings import PreprocessingSettings
 from shared.config import ConfigurationError, build
 from shared.losses.logistic_hazard import survival_curve
 from shared.model import MultiTaskNet, RoiBatch, ranking_score
 from shared.model_folder import ModelFolder, ModelFolderError, read_model_folder
+from shared.preprocessing import PreprocessingSettings
 from shared.reporting import figures
 from shared.reporting.content import ActivationSample
 from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL

@@ -8,9 +8,9 @@ from flwr.app import Context
 from omegaconf import OmegaConf
 
 from client.cohort import prepare_site
-from client.imaging.settings import PreprocessingSettings
 from client.site import Site
 from shared.config import ConfigurationError, build
+from shared.preprocessing import PreprocessingSettings
 
 NODE_CONFIG_KEY = "site-file"
 

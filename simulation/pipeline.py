@@ -10,15 +10,15 @@ from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set
 from client.site import Site
 from server.strategy import FederationFailedError
 from shared.config import ConfigurationError
-from simulation.cohort.folder import FederationFolder, FederationFolderError, find_sites
-from simulation.cohort.writer import write_cohort
-from simulation.methods import FederationData, groups
-from simulation.outputs import write_outputs
-from simulation.run_folder import (
+from shared.run_folder import (
     OutputFolderError,
     keep_state_of,
     open_run_folder,
 )
+from simulation.cohort.folder import FederationFolder, FederationFolderError, find_sites
+from simulation.cohort.writer import write_cohort
+from simulation.methods import FederationData, groups
+from simulation.outputs import write_outputs
 from simulation.settings import SimulationSettings
 from simulation.training import train_methods
 

@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from client.imaging.settings import PreprocessingSettings
 from server.federation import STRATEGIES
 from shared.config import build
-from shared.losses.multitask import LossSettings
-from shared.model import ModelSettings
-from shared.plan import AugmentationSettings, OptimisationSettings, Plan
-from shared.time_grid import TimeGrid
+from shared.study import StudySettings
 from simulation.cohort.settings import SyntheticCohortSettings
 
 
@@ -63,29 +59,20 @@ class RuntimeSettings:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
 
 
-@dataclass(frozen=True)
-class SimulationSettings:
+@dataclass(frozen=True, kw_only=True)
+class SimulationSettings(StudySettings):
     """Everything a run depends on; see ``configs/simulation.yaml`` for each field."""
 
     name: str
-    seed: int
-    rounds: int
-    training_fraction: float
     minimum_sites: int
     minimum_count: int
     bootstrap_resamples: int
-    time_grid_months: tuple[float, ...]
     strategy: str
     data_dir: Path
     cache_dir: Path
     workers: int
     cohort: CohortSettings
-    preprocessing: PreprocessingSettings
     output_dir: Path | None = None
-    model: ModelSettings = field(default_factory=ModelSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
 
     def __post_init__(self) -> None:
@@ -93,23 +80,7 @@ class SimulationSettings:
             raise ValueError(f"strategy must be one of {sorted(STRATEGIES)}, got {self.strategy!r}")
         if self.workers < 1 or self.bootstrap_resamples < 1:
             raise ValueError("workers and bootstrap_resamples must be at least 1")
-        # What the plan refuses is refused here, before anything is written or trained.
-        self.plan  # noqa: B018
-
-    @property
-    def plan(self) -> Plan:
-        """What the coordinator asks the sites to learn."""
-        return Plan(
-            seed=self.seed,
-            rounds=self.rounds,
-            preprocessing=self.preprocessing.fingerprint,
-            training_fraction=self.training_fraction,
-            time_grid=TimeGrid(self.time_grid_months),
-            model=self.model,
-            loss=self.loss,
-            optimisation=self.optimisation,
-            augmentation=self.augmentation,
-        )
+        super().__post_init__()
 
 
 def settings_from(config: Mapping[str, Any]) -> SimulationSettings:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from client.imaging.roi import Roi
-from client.imaging.settings import PreprocessingSettings
+from shared.preprocessing import PreprocessingSettings
 
 # Reasons why phases were left out, each with its file below the patient's folder.
 Problems = tuple[tuple[str, str], ...]

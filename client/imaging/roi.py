@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Box, Grid, Scan, Volume
-from client.imaging.settings import PreprocessingSettings
+from shared.preprocessing import PreprocessingSettings
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
 FloatArray = NDArray[np.float64]

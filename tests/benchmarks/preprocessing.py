@@ -43,7 +43,7 @@ from scipy import ndimage
 from client.cohort import build_roi
 from client.imaging import cache
 from client.imaging.read import case_files
-from client.imaging.settings import PreprocessingSettings
+from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
 from tests.client.imaging.dicom_files import write_series
 

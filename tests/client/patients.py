@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from client.imaging.settings import PreprocessingSettings
+from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Phase
 
 SMALL = PreprocessingSettings(shape=(16, 16, 16), spacing_mm=5.0, margin_mm=10.0)

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
 from client.imaging.roi import extract_roi, tumour_lattice
-from client.imaging.settings import PreprocessingSettings
+from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
 from tests.client.patients import (
     LIVER_HU,

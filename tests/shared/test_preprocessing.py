@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from client.imaging.settings import PreprocessingSettings
 from shared.config import ConfigurationError, build
+from shared.preprocessing import PreprocessingSettings
 
 
 def test_equal_settings_have_equal_fingerprints() -> None:

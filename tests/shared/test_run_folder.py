@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.run_folder import OutputFolderError, keep_state_of, open_run_folder
+from shared.run_folder import OutputFolderError, keep_state_of, open_run_folder
 
 
 @pytest.fixture(autouse=True)
