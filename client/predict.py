@@ -20,6 +20,7 @@ from client.batches import stack_rois
 from client.cohort import build_roi
 from client.imaging.errors import ImagingError
 from client.imaging.roi import Roi
+from shared.bundle_network import pack
 from shared.config import ConfigurationError, build
 from shared.losses.logistic_hazard import survival_curve
 from shared.model import MultiTaskNet, RoiBatch, ranking_score
@@ -55,8 +56,7 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
         The patient's folder cannot be used.
     """
     model, about = read_model_folder(settings.model)
-    preprocessing = build(PreprocessingSettings, about.preprocessing, where="preprocessing")
-    roi, problems = build_roi(settings.patient, preprocessing)
+    roi, problems = build_roi(settings.patient, about.preprocessing)
     device = torch.device(settings.device)
     batch = stack_rois([roi]).to(device)
     prediction = _predict(model.to(device), batch, about)
@@ -68,6 +68,17 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     picture = _picture(roi, activation_map(model, batch, "os")[0], prediction)
     (settings.output_dir / "prediction.png").write_bytes(picture)
     return prediction
+
+
+def bundle_image(patient: str, preprocessing: PreprocessingSettings) -> torch.Tensor:
+    """Return a patient as the input of the bundle's network; ``inference.json`` calls this."""
+    roi, _ = build_roi(Path(patient), preprocessing)
+    return pack(stack_rois([roi]))
+
+
+def predict_into(bundle_root: str, patient: str, output_dir: str) -> dict[str, Any]:
+    """Predict as the command does; ``inference.json`` calls this."""
+    return predict_patient(PredictSettings(Path(bundle_root), Path(patient), Path(output_dir)))
 
 
 @torch.no_grad()

@@ -209,7 +209,15 @@ def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
     return values, known
 
 
-DIRECT_FEATURES = len(PHASES) * len(REGIONS) * 2 + 2 + len(PHASES)
+# What each of them is, in their order.
+DIRECT_FEATURE_NAMES: tuple[str, ...] = (
+    *(f"intensity_{phase}_{region}" for phase in PHASES for region in REGIONS),
+    *(f"deviation_{phase}_{region}" for phase in PHASES for region in REGIONS),
+    "log_diameter_mm",
+    "roughness",
+    *(f"present_{phase}" for phase in PHASES),
+)
+DIRECT_FEATURES = len(DIRECT_FEATURE_NAMES)
 
 
 def ranking_score(survival_output: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,11 +10,14 @@ from rich.console import Console
 from client.cohort import PreparedSite
 from server.checkpoint import Checkpoint
 from server.federation import best_weights
-from shared.model_folder import ModelFolder, write_model_folder
+from shared.code_version import code_version
+from shared.model_card import model_card
+from shared.model_folder import ModelFolder, Provenance, write_model_folder
 from shared.reporting.content import RunSummary
 from shared.reporting.page import write_report
 from shared.reporting.table import terminal_table
 from shared.results import write_metrics_json
+from shared.training_inputs import training_inputs
 from simulation.cohort.folder import FederationFolder, read_truth
 from simulation.evaluation import (
     Evaluated,
@@ -25,11 +27,20 @@ from simulation.evaluation import (
     results_table,
 )
 from simulation.methods import FederationData
-from simulation.model_card import model_card
-from simulation.report import report_content
+from simulation.report import report_content, risk_cuts
 from simulation.settings import SimulationSettings
 
-PACKAGES = ("flwr", "torch", "monai", "SimpleITK", "lifelines", "scikit-learn", "hydra-core")
+PACKAGES = (
+    "hepafed",
+    "flwr",
+    "torch",
+    "monai",
+    "numpy",
+    "SimpleITK",
+    "lifelines",
+    "scikit-learn",
+    "hydra-core",
+)
 
 
 def evaluate_all(
@@ -76,6 +87,7 @@ def write_outputs(
         best_round=checkpoint.best_round,
         command=" ".join(["python", "simulation/run.py", *overrides]),
         versions=versions(),
+        code_version=code_version(),
     )
     content = report_content(
         run, settings, prepared, data, checkpoint, evaluated[settings.strategy], results
@@ -100,16 +112,22 @@ def write_model(
 ) -> None:
     """Write the federation's best model with its card."""
     result = evaluated[settings.strategy]
+    weights = best_weights(checkpoint)
     about = ModelFolder(
         plan=settings.plan,
-        preprocessing=asdict(settings.preprocessing),
+        preprocessing=settings.preprocessing,
         mvi_threshold=result.threshold,
         best_round=checkpoint.best_round,
         synthetic=federation.truth_csv is not None,
+        provenance=Provenance(
+            sites={site.name: len(data.split(site).training) for site in data.sites},
+            code_version=code_version(),
+            versions=versions(),
+        ),
+        risk_cuts=risk_cuts(result.predictions),
+        inputs=training_inputs(weights),
     )
-    sites = {site.name: len(data.split(site).training) for site in data.sites}
-    card = model_card(about, sites, result.metrics, versions())
-    write_model_folder(folder, best_weights(checkpoint), about, card)
+    write_model_folder(folder, weights, about, model_card(about, result.metrics))
 
 
 def versions() -> dict[str, str]:

@@ -107,14 +107,22 @@ def tumour_diameter_mm(case: PreparedCase) -> float:
     return float(float(roi.spacing_mm[0]) * (6 * voxels / np.pi) ** (1 / 3))
 
 
+def risk_cuts(
+    predictions: Mapping[Cohort, Predictions],
+) -> dict[SurvivalTask, tuple[float, ...]]:
+    """Return the median predicted risk of internal validation by task, where there is one."""
+    references = {task: predictions["internal"].survival(task).risk for task in SURVIVAL_TASKS}
+    return {task: (float(np.median(risk)),) for task, risk in references.items() if len(risk)}
+
+
 def risk_groups(predictions: Mapping[Cohort, Predictions]) -> tuple[RiskGroups, ...]:
     """Split patients at the median predicted risk of internal validation, in both cohorts."""
     drawn = []
+    cuts = risk_cuts(predictions)
     for task in SURVIVAL_TASKS[::-1]:
-        reference = predictions["internal"].survival(task).risk
-        if not len(reference):
+        if task not in cuts:
             continue
-        cut = float(np.median(reference))
+        (cut,) = cuts[task]
         for cohort in COHORTS[1:]:
             if len(predictions[cohort]):
                 drawn.append(_risk_groups(task, cohort, predictions[cohort], cut))

@@ -1,0 +1,65 @@
+"""A small model in a folder, for tests."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from shared.losses.multitask import LossSettings
+from shared.model import DIRECT_FEATURE_NAMES, ModelSettings
+from shared.model_card import model_card
+from shared.model_folder import ModelFolder, Provenance, write_model_folder
+from shared.plan import Plan, new_model
+from shared.preprocessing import PreprocessingSettings
+from shared.training_inputs import training_inputs
+from shared.weights import Weights, weights_of
+from tests.client.patients import SMALL
+
+PACKAGES = ("hepafed", "monai", "torch", "numpy")
+
+
+def small_plan(survival: str = "logistic_hazard") -> Plan:
+    return Plan(
+        preprocessing=SMALL.fingerprint,
+        model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2)),
+        loss=LossSettings(survival="cox" if survival == "cox" else "logistic_hazard"),
+    )
+
+
+def small_weights(plan: Plan, seed: int = 0) -> Weights:
+    """Return drawn weights whose statistics are those of patients like `tests.client.patients`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        weights = weights_of(new_model(plan))
+    mean = dict.fromkeys(DIRECT_FEATURE_NAMES, 0.3)
+    mean |= {"log_diameter_mm": np.log(25.0), "present_delayed": 0.88, "present_arterial": 1.0}
+    deviation = dict.fromkeys(DIRECT_FEATURE_NAMES, 1.5) | {"log_diameter_mm": 0.3}
+    weights["standardise.mean"] = np.array(list(mean.values()), np.float32)
+    weights["standardise.deviation"] = np.array(list(deviation.values()), np.float32)
+    return weights
+
+
+def about_small_model(
+    plan: Plan, weights: Weights, preprocessing: PreprocessingSettings = SMALL
+) -> ModelFolder:
+    return ModelFolder(
+        plan=plan,
+        preprocessing=preprocessing,
+        mvi_threshold=0.5,
+        best_round=3,
+        synthetic=True,
+        provenance=Provenance(
+            {"north": 8, "south": 5}, "0.1.0+0123", {name: version(name) for name in PACKAGES}
+        ),
+        risk_cuts={"os": (-3.0,), "rfs": (-3.0,)},
+        inputs=training_inputs(weights),
+    )
+
+
+def write_small_model(folder: Path, survival: str = "logistic_hazard", seed: int = 0) -> Path:
+    plan = small_plan(survival)
+    weights = small_weights(plan, seed)
+    about = about_small_model(plan, weights)
+    write_model_folder(folder, weights, about, model_card(about, {}))
+    return folder
