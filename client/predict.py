@@ -6,14 +6,14 @@ Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk scores) and
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import hydra
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 
 from client.activation import activation_map
 from client.batches import stack_rois
@@ -31,6 +31,7 @@ from shared.reporting.content import ActivationSample
 from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+USAGE = "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
 PLANES = ("axial", "coronal", "sagittal")
 GREY_RANGE = (-2.0, 2.5)
 
@@ -117,12 +118,38 @@ def _picture(
     return figures.activation_maps_png(samples)
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="predict")
-def main(config: DictConfig) -> None:
-    """Compose the configuration and predict."""
-    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+def read_command(words: Sequence[str]) -> PredictSettings:
+    """Return what ``key=value`` words ask for; the rest is as in ``configs/predict.yaml``.
+
+    Not Hydra: it takes ``model=DIR`` for the configuration group of that name, and trips over
+    folders whose names hold spaces or brackets.
+
+    Raises
+    ------
+    ConfigurationError
+        A word that is no ``key=value``, an unknown key, or one that is missing.
+    """
+    values: dict[str, Any] = cast(
+        dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONFIGS / "predict.yaml"))
+    )
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator:
+            raise ConfigurationError(f"{word!r} is no key=value; {USAGE}")
+        values[key] = value
+    missing = sorted(key for key, value in values.items() if value == MISSING)
+    if missing:
+        raise ConfigurationError(f"missing: {', '.join(missing)}; {USAGE}")
+    return build(PredictSettings, values, where="predict")
+
+
+def main() -> None:
+    """Predict for the patient that the command line names."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     try:
-        settings = build(PredictSettings, values, where="predict")
+        settings = read_command(sys.argv[1:])
         prediction = predict_patient(settings)
     except (ConfigurationError, ModelFolderError, ImagingError) as error:
         sys.exit(f"Cannot predict: {error}")

@@ -1,6 +1,8 @@
 """One patient's prediction, through the command's function and through the bundle."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,12 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, run
 
-from client.predict import PredictSettings, predict_patient
+from client.predict import PredictSettings, predict_patient, read_command
+from shared.config import ConfigurationError
 from tests.client.patients import write_patient
 from tests.shared.model_folders import write_small_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +60,27 @@ def test_monai_runs_the_bundle(model: Path, patient: Path, tmp_path: Path) -> No
     )
     written = json.loads((tmp_path / "out" / "prediction.json").read_text())
     assert written == predict_patient(PredictSettings(model, patient, tmp_path / "again"))
+
+
+def test_the_command_predicts(model: Path, patient: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a folder (1)"
+    command = [sys.executable, str(ROOT / "client" / "predict.py")]
+    words = [f"model={model}", f"patient={patient}", f"output_dir={out}"]
+    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "synthetic" in done.stdout
+    assert json.loads((out / "prediction.json").read_text())["mvi_probability"] > 0
+    assert {path.name for path in tmp_path.iterdir()} == {out.name}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=m", "patient=p"], "missing: output_dir"),
+        (["model=m", "patient=p", "output_dir=o", "patience=1"], "patience"),
+        (["somewhere"], "is no key=value"),
+    ],
+)
+def test_a_wrong_word_is_named(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_command(words)
