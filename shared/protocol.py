@@ -1,10 +1,11 @@
 """The messages between coordinator and sites: keys, versions, checks.
 
 Before the first round the server asks for sums of features (`FeatureSums`), to standardise them
-alike everywhere. Then, in every round, down: the global model and what to do with it
-(`Instruction`); up: the site's update, the number of patients behind each part of it, and sums
-that judge the model that came down (`Judgement`) on the site's internal validation patients.
-Nothing else crosses.
+alike everywhere, and for a description of the cohorts. Then, in every round, down: the global
+model and what to do with it (`Instruction`); up: the site's update, the number of patients
+behind each part of it, and sums that judge the model that came down (`Judgement`) on the site's
+internal validation patients. At the end it asks twice for evidence of the best model
+(`shared.evidence.messages`). Nothing else crosses.
 """
 
 from dataclasses import dataclass
@@ -128,14 +129,14 @@ def read_instruction(message: Message) -> tuple[Weights, Instruction]:
     ProtocolError
         Unknown version, missing record or key, or a plan that does not validate.
     """
-    order = _record(message, INSTRUCTION, ConfigRecord)
-    _check_version(order)
+    order = record_of(message, INSTRUCTION, ConfigRecord)
+    check_version(order)
     try:
         plan = from_json(Plan, str(order["plan"]), where="plan")
         round_number = int(str(order["round"]))
     except (KeyError, ValueError, ConfigurationError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
-    weights = from_record(_record(message, MODEL, ArrayRecord))
+    weights = from_record(record_of(message, MODEL, ArrayRecord))
     return weights, Instruction(plan, round_number)
 
 
@@ -178,10 +179,10 @@ def write_feature_sums(site: str, sums: FeatureSums) -> RecordDict:
 
 def read_feature_sums(message: Message) -> tuple[str, FeatureSums]:
     """Check and return what such a reply carries: the site's name and its sums."""
-    site = _record(message, SITE, ConfigRecord)
-    _check_version(site)
+    site = record_of(message, SITE, ConfigRecord)
+    check_version(site)
     try:
-        lists = _record(message, FEATURE_SUMS, MetricRecord)
+        lists = record_of(message, FEATURE_SUMS, MetricRecord)
         return str(site["name"]), FeatureSums.from_lists(lists)
     except (KeyError, ValueError, TypeError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
@@ -189,9 +190,9 @@ def read_feature_sums(message: Message) -> tuple[str, FeatureSums]:
 
 def read_judgement(message: Message) -> tuple[str, Judgement]:
     """Check and return what an evaluation reply carries: the site's name and its sums."""
-    site = _record(message, SITE, ConfigRecord)
-    _check_version(site)
-    sums = _record(message, JUDGEMENT, MetricRecord)
+    site = record_of(message, SITE, ConfigRecord)
+    check_version(site)
+    sums = record_of(message, JUDGEMENT, MetricRecord)
     try:
         return str(site["name"]), Judgement.from_sums(dict(sums))
     except (KeyError, ValueError, TypeError) as error:
@@ -214,9 +215,9 @@ def read_update(message: Message, expected: Weights) -> Update:
         patients behind the update.
     """
     name, judgement = read_judgement(message)
-    weights = from_record(_record(message, MODEL, ArrayRecord))
+    weights = from_record(record_of(message, MODEL, ArrayRecord))
     check_weights(weights, expected)
-    counts = _record(message, COUNTS, MetricRecord)
+    counts = record_of(message, COUNTS, MetricRecord)
     try:
         patients = int(_number(counts, "patients"))
         labelled = {task: int(_number(counts, f"labelled-{task}")) for task in TASKS}
@@ -246,7 +247,8 @@ def check_weights(weights: Weights, expected: Weights) -> None:
             raise ProtocolError(ErrorCode.NON_FINITE_UPDATE, f"{key} is not finite")
 
 
-def _record(message: Message, key: str, kind: type[R]) -> R:
+def record_of(message: Message, key: str, kind: type[R]) -> R:
+    """Return a message's record, or raise ProtocolError: an error reply, no such record."""
     if message.has_error():
         raise ProtocolError(_code_of(message.error.code), "the other side answered with an error")
     record = message.content.get(key)
@@ -263,7 +265,8 @@ def _code_of(code: int) -> ErrorCode:
         return ErrorCode.NO_ANSWER
 
 
-def _check_version(record: ConfigRecord) -> None:
+def check_version(record: ConfigRecord) -> None:
+    """Raise ProtocolError unless a record is of the version that this side speaks."""
     version = record.get("version")
     if version != VERSION:
         raise ProtocolError(

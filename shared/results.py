@@ -7,9 +7,45 @@ from pathlib import Path
 from typing import Any, Literal
 
 Cohort = Literal["training", "internal", "external"]
-Metric = Literal["os_c_index", "rfs_c_index", "mvi_f1", "mvi_auc"]
+Metric = Literal[
+    "os_c_index",
+    "rfs_c_index",
+    "mvi_f1",
+    "mvi_auc",
+    "mvi_brier",
+    "mvi_sensitivity",
+    "mvi_specificity",
+    "mvi_ppv",
+    "mvi_npv",
+    "mvi_accuracy",
+    "os_uno_c",
+    "rfs_uno_c",
+    "os_auc_12",
+    "os_auc_24",
+    "os_auc_36",
+    "os_auc_60",
+    "rfs_auc_12",
+    "rfs_auc_24",
+    "rfs_auc_36",
+    "rfs_auc_60",
+    "os_brier_12",
+    "os_brier_24",
+    "os_brier_36",
+    "os_brier_60",
+    "rfs_brier_12",
+    "rfs_brier_24",
+    "rfs_brier_36",
+    "rfs_brier_60",
+    "os_ibs",
+    "rfs_ibs",
+    "os_ibs_null",
+    "rfs_ibs_null",
+    "os_hazard_ratio",
+    "rfs_hazard_ratio",
+]
 
 COHORTS: tuple[Cohort, ...] = ("training", "internal", "external")
+# Those that every method has; a run may add any of the others.
 METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_f1", "mvi_auc")
 SCHEMA = 1
 

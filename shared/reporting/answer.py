@@ -80,8 +80,9 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
 
 def _set_aside(content: ReportContent) -> Tile:
     """Count patients where they are known; an entry may be a patient that is used in part."""
-    used = sum(site.patients for site in content.sites)
-    entries = sum(sum(site.set_aside.values()) for site in content.sites)
+    used = sum(site.patients or 0 for site in content.sites)
+    counts = [count for site in content.sites for count in site.set_aside.values()]
+    entries = sum(count or 0 for count in counts)
     excluded = [0 if not site.set_aside else site.excluded for site in content.sites]
     known = [count for count in excluded if count is not None]
     if len(known) < len(excluded):
@@ -121,8 +122,8 @@ def limits(content: ReportContent) -> tuple[str, ...]:
 def _f1_without_a_model(content: ReportContent) -> tuple[str, ...]:
     """Return the F1 of calling every external patient positive: 2p / (1 + p) at prevalence p."""
     external = [site for site in content.sites if site.role == "external" and site.mvi_known]
-    known = sum(site.mvi_known for site in external)
-    positive = sum(site.mvi_positive for site in external)
+    known = sum(site.mvi_known or 0 for site in external)
+    positive = sum(site.mvi_positive or 0 for site in external)
     if not positive:
         return ()
     share = positive / known

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.results import Cohort, Estimate, Metric, Results
-from shared.tasks import SurvivalTask
+from shared.tasks import SurvivalTask, Task
 
 FloatArray = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class SiteSummary:
-    """One institution in numbers; counts of patients.
+    """One institution in numbers; counts of patients, None where too few for the site to tell.
 
     Attributes
     ----------
@@ -76,19 +76,19 @@ class SiteSummary:
 
     name: str
     role: str
-    patients: int
-    training: int
-    internal: int
-    mvi_known: int
-    mvi_positive: int
-    rfs_known: int
-    rfs_events: int
-    os_known: int
-    os_events: int
-    phases: Mapping[str, int]
+    patients: int | None
+    training: int | None
+    internal: int | None
+    mvi_known: int | None
+    mvi_positive: int | None
+    rfs_known: int | None
+    rfs_events: int | None
+    os_known: int | None
+    os_events: int | None
+    phases: Mapping[str, int | None]
     tumour_diameter_mm: float | None
     follow_up_months: float | None
-    set_aside: Mapping[str, int]
+    set_aside: Mapping[str, int | None]
     excluded: int | None = None
     tumour_volume_ml: float | None = None
     in_plane_spacing_mm: float | None = None
@@ -118,12 +118,19 @@ class RiskGroup:
 
 @dataclass(frozen=True)
 class RiskGroups:
-    """Risk groups of one task in one cohort, from low to high; their cut is frozen."""
+    """Risk groups of one task in one cohort, from low to high; their cut is frozen.
+
+    Attributes
+    ----------
+    hazard_ratio : Estimate or None
+        Of the highest group against the lowest (Cox, Efron's ties).
+    """
 
     task: SurvivalTask
     cohort: Cohort
     groups: tuple[RiskGroup, ...]
     log_rank_p: float | None
+    hazard_ratio: Estimate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +142,9 @@ class RocCurve:
     false_positive_rate, true_positive_rate : ndarray, shape (n,)
     chosen : tuple of float or None
         The curve's point at the frozen threshold, (false, true positive rate).
+    auc_error : float or None
+        How far the AUC can be from that of patients' rows at most, where it is made from
+        binned sums; 0 where it is exact.
     """
 
     cohort: Cohort
@@ -142,6 +152,153 @@ class RocCurve:
     true_positive_rate: FloatArray
     auc: Estimate
     chosen: tuple[float, float] | None
+    auc_error: float | None = None
+
+
+@dataclass(frozen=True)
+class ConfusionTable:
+    """MVI calls at the frozen threshold in one cohort, and what they give.
+
+    Attributes
+    ----------
+    true_positive, false_positive, false_negative, true_negative : int
+    threshold : float
+    rates : mapping of str to Estimate
+        ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``f1``, ``accuracy``.
+    """
+
+    cohort: Cohort
+    threshold: float
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+    rates: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationCurve:
+    """Predicted against observed share of patients with MVI, or with an event by a horizon.
+
+    Attributes
+    ----------
+    horizon_months : float or None
+        None for MVI.
+    predicted, observed : ndarray, shape (b,)
+        Mean prediction and observed share in each bin, in [0, 1].
+    patients : ndarray, shape (b,), int64
+    """
+
+    task: Task
+    cohort: Cohort
+    horizon_months: float | None
+    predicted: FloatArray
+    observed: FloatArray
+    patients: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionCurve:
+    """Net benefit of acting on the MVI probability in one cohort (Vickers and Elkin 2006).
+
+    Attributes
+    ----------
+    threshold, model, all_positive : ndarray, shape (n,)
+        Threshold probability; net benefit of the model, and of calling everybody positive.
+        Calling nobody positive has net benefit 0.
+    """
+
+    cohort: Cohort
+    threshold: FloatArray
+    model: FloatArray
+    all_positive: FloatArray
+
+
+@dataclass(frozen=True)
+class HorizonScore:
+    """How well survival at one horizon is predicted in one cohort.
+
+    Attributes
+    ----------
+    auc : Estimate
+        Time-dependent, over pairs within a site.
+    brier, null_brier : Estimate
+        Of the model, and of the cohort's own Kaplan-Meier curve.
+    """
+
+    task: SurvivalTask
+    cohort: Cohort
+    months: float
+    auc: Estimate
+    brier: Estimate
+    null_brier: Estimate
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What suppression of small counts keeps from the page.
+
+    Attributes
+    ----------
+    statistic : str
+        In words: ``"MVI, all statistics"``, ``"OS, risk groups"``.
+    sites : tuple of str
+        Sites that withhold it.
+    patients : int
+        Their patients, of those sites that may tell how many.
+    untold : int
+        Sites with so few patients that not even their number is told.
+    """
+
+    statistic: str
+    cohort: Cohort
+    sites: tuple[str, ...]
+    patients: int
+    untold: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One characteristic of one site, or of all.
+
+    Attributes
+    ----------
+    patients : int or None
+        Who have it, or for whom it is known; None where they are too few to be told.
+    count : int or None
+        Of a category; None where too few, or where it is a measure.
+    mean, deviation, median : float or None
+        Of a measure; the median within a bin of its histogram.
+    difference : float or None
+        Standardised difference from all other training sites together.
+    """
+
+    patients: int | None
+    count: int | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    median: float | None = None
+    difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Characteristic:
+    """One row of the table of cohorts.
+
+    Attributes
+    ----------
+    name, unit : str
+        In words; the unit is empty for a share of patients.
+    by_site : mapping of str to Summary
+        In the order of the sites.
+    overall : Summary
+        All training sites together.
+    """
+
+    name: str
+    unit: str
+    by_site: Mapping[str, Summary]
+    overall: Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +331,12 @@ class ReportContent:
     by_site : mapping of str to mapping of Metric to Estimate
         The federated model at each institution: at a training institution on its internal
         validation patients, at the external one on all. Shown where given.
+    confusion, calibration, decision, horizons
+        Of the federated model, by cohort.
+    characteristics : tuple of Characteristic
+        Who the patients are, and how sites differ.
+    hidden : tuple of Hidden
+        What sites withhold because it rests on too few patients.
     """
 
     run: RunSummary
@@ -184,3 +347,9 @@ class ReportContent:
     roc: tuple[RocCurve, ...]
     activation: tuple[ActivationSample, ...]
     by_site: Mapping[str, Mapping[Metric, Estimate]] = field(default_factory=dict)
+    confusion: tuple[ConfusionTable, ...] = ()
+    calibration: tuple[CalibrationCurve, ...] = ()
+    decision: tuple[DecisionCurve, ...] = ()
+    horizons: tuple[HorizonScore, ...] = ()
+    characteristics: tuple[Characteristic, ...] = ()
+    hidden: tuple[Hidden, ...] = ()

@@ -152,7 +152,7 @@ def threshold_table(curves: Sequence[RocCurve]) -> Table:
 def site_table(sites: Sequence[SiteSummary]) -> Table:
     """Return the institutions in numbers; columns that no institution knows are left out."""
     columns: dict[str, Callable[[SiteSummary], Cell]] = {
-        "Patients": lambda s: Cell(str(s.patients), _division(s)),
+        "Patients": lambda s: Cell(_count(s.patients), _division(s)),
         "MVI": lambda s: _of(s.mvi_positive, s.mvi_known),
         "RFS events": lambda s: _of(s.rfs_events, s.rfs_known),
         "Deaths": lambda s: _of(s.os_events, s.os_known),
@@ -162,7 +162,7 @@ def site_table(sites: Sequence[SiteSummary]) -> Table:
         "Pixel, mm": lambda s: _median(s.in_plane_spacing_mm, 2),
         "Slice, mm": lambda s: _median(s.slice_thickness_mm, 1),
         "Phases A / P / D": lambda s: Cell(
-            " / ".join(str(s.phases.get(k, 0)) for k in ("arterial", "portal_venous", "delayed"))
+            " / ".join(_count(s.phases.get(k, 0)) for k in ("arterial", "portal_venous", "delayed"))
         ),
     }
     if any(site.excluded is not None for site in sites):
@@ -191,7 +191,7 @@ def site_table(sites: Sequence[SiteSummary]) -> Table:
 def set_aside_table(sites: Sequence[SiteSummary]) -> Table:
     """Return the entries of every ``set_aside.csv`` by reason."""
     rows = tuple(
-        Row(_reason(reason), (Cell(printable(site.name)), Cell(str(count))))
+        Row(_reason(reason), (Cell(printable(site.name)), Cell(_count(count))))
         for site in sites
         for reason, count in sorted(site.set_aside.items())
     )
@@ -214,10 +214,16 @@ def _site_name(site: SiteSummary) -> str:
 def _division(site: SiteSummary) -> str:
     if site.role == "external":
         return "all held out"
-    return f"{site.training} train, {site.internal} validate"
+    return f"{_count(site.training)} train, {_count(site.internal)} validate"
 
 
-def _of(part: int, whole: int) -> Cell:
+def _count(value: int | None) -> str:
+    return "few" if value is None else str(value)
+
+
+def _of(part: int | None, whole: int | None) -> Cell:
+    if part is None or whole is None:
+        return Cell(f"{_count(part)} of {_count(whole)}")
     return Cell(f"{part} of {whole}", f"{part / whole:.0%}") if whole else Cell("none known")
 
 

@@ -13,7 +13,8 @@ from shared.reporting.palette import BLUE, GREEN, GREY, ORANGE
 from shared.reporting.svg import inline_svg
 from shared.tasks import Phase
 
-Counted = Callable[[SiteSummary], tuple[int, int]]
+# None is a number too small for the site to tell.
+Counted = Callable[[SiteSummary], tuple[int | None, int | None]]
 _MARKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 _EVENTS: dict[str, Counted] = {
     "Deaths": lambda site: (site.os_events, site.os_known),
@@ -65,9 +66,9 @@ def cohort(sites: Sequence[SiteSummary]) -> Markup:
 def _patients(axis: Axes, sites: Sequence[SiteSummary]) -> None:
     """Draw bars of patients by their use, the total behind each."""
     parts = {
-        "Training": (BLUE, 1.0, [s.training if s.role == "training" else 0 for s in sites]),
-        "Validation": (BLUE, 0.4, [s.internal if s.role == "training" else 0 for s in sites]),
-        "External": (GREY, 1.0, [s.patients if s.role == "external" else 0 for s in sites]),
+        "Training": (BLUE, 1.0, [s.training or 0 if s.role == "training" else 0 for s in sites]),
+        "Validation": (BLUE, 0.4, [s.internal or 0 if s.role == "training" else 0 for s in sites]),
+        "External": (GREY, 1.0, [s.patients or 0 if s.role == "external" else 0 for s in sites]),
     }
     left, rows = [0] * len(sites), range(len(sites))
     for label, (colour, alpha, counts) in parts.items():
@@ -75,7 +76,7 @@ def _patients(axis: Axes, sites: Sequence[SiteSummary]) -> None:
         left = [a + b for a, b in zip(left, counts, strict=True)]
     for row, site in enumerate(sites):
         axis.annotate(
-            str(site.patients),
+            _count(site.patients),
             (left[row], row),
             xytext=(3, 0),
             textcoords="offset points",
@@ -93,7 +94,11 @@ def _shares(axis: Axes, sites: Sequence[SiteSummary], series: Mapping[str, Count
         series.items(), _MARKS, (-0.22, 0.0, 0.22), strict=True
     ):
         counts = [(row, *counted(site)) for row, site in enumerate(sites)]
-        known = [(part / whole, row + offset) for row, part, whole in counts if whole]
+        known = [
+            (part / whole, row + offset)
+            for row, part, whole in counts
+            if whole and part is not None
+        ]
         shares, rows = zip(*known, strict=True) if known else ((), ())
         axis.plot(shares, rows, marker, color=colour, ms=5, label=label)
     axis.set_xlim(-0.04, 1.04)
@@ -102,8 +107,12 @@ def _shares(axis: Axes, sites: Sequence[SiteSummary], series: Mapping[str, Count
 
 
 def _description(sites: Sequence[SiteSummary]) -> str:
-    told = [f"{site.name} {site.patients}" for site in sites]
+    told = [f"{site.name} {_count(site.patients)}" for site in sites]
     return (
         f"Patients, event rates, known outcomes and phases of {len(sites)} institutions."
         f" Patients: {', '.join(told)}. All values are in the table below."
     )
+
+
+def _count(value: int | None) -> str:
+    return "few" if value is None else str(value)

@@ -1,0 +1,20 @@
+"""What a site tells of its patients: sums on common grids, each on enough of them.
+
+**The rule.** A cell is a group of patients whom the coordinator can tell apart: those with a
+task's label, a class, a risk group, a call, an interval of score or of follow-up, a category of
+a description. A cell of fewer than the site's `minimum_count` patients, 0 excepted, never leaves
+the site. Along an axis (score, follow-up, size) such a cell is merged with its neighbours, which
+hides where exactly its patients lie; a class or a group is withheld, with the statistic that
+needs it. Within a cell of enough patients the number who had the event or the label is told,
+however small: it is what is asked. Every answer says what was withheld.
+
+**What this does not protect against.** Cells of enough patients in which all have the outcome.
+Two runs over patients that differ by one, and two models asked about the same patients: their
+sums can be subtracted. A closed interval ends in a bin that holds somebody. Sums over pairs are
+not cells: with `minimum_count` patients they are told as they are. None of it is differential
+privacy, and a coordinator who asks often enough learns more than one who asks once: a site
+counts the questions it answers in its own log.
+
+**The bootstrap.** A coordinator that knew a site's resamples could solve their sums for each
+patient. A site draws them from a key of its own, and for each task and cohort apart.
+"""
