@@ -1,42 +1,21 @@
-"""A DICOM series in a folder: which files belong to it, in what order, and where they lie.
+"""A DICOM series: which files belong to it, in what order, and where they lie."""
 
-The headers are read once, here, rather than by the folder scan of GDCM: that scan leaves out a
-file that it cannot read without a word, so that a series cut short looks like a shorter one.
-"""
-
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from client.imaging.dicom_header import Slice, read_slices
+from client.imaging.dicom_pixels import read_hu
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Box, Grid
+from client.imaging.stack import stack_planes
 
-# What a slice may lie off the regular grid: a share of the slices' distance, or what headers
-# round away; always less than a missing slice, which shifts others by a third of it or more.
-_IRREGULARITY = 0.05
-_ROUNDING_MM = 0.1
-_MOST_IRREGULARITY = 0.25
-# What the last slice may be shifted in its plane against the first; a tilted gantry shifts more.
-_MOST_DRIFT_MM = 1.0
-_SAME_DIRECTION = 1e-4
-
-_TAGS = (
-    *("SeriesInstanceUID", "Modality", "Rows", "Columns", "PixelSpacing", "NumberOfFrames"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
-)
-_NEEDED = {
-    "ImagePositionPatient": "position in space",
-    "ImageOrientationPatient": "orientation in space",
-    "PixelSpacing": "pixel spacing",
-    "RescaleSlope": "rescale slope: its values are not HU",
-    "RescaleIntercept": "rescale intercept: its values are not HU",
-}
+_SAME_SPACING_MM = 1e-4
 # What viewers, archives and operating systems leave beside slices.
 _OTHER_NAMES = frozenset({"dicomdir", "thumbs.db", "desktop.ini", "license", "readme", "version"})
 _OTHER_SUFFIXES = frozenset(
@@ -44,54 +23,59 @@ _OTHER_SUFFIXES = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DicomSeries:
     """A regular stack of slices; only the slices of a box are decoded.
 
     Attributes
     ----------
     folder : Path
-    files : tuple of Path
-        In the order of space, along the slices' normal.
+    slices : tuple of Slice or None
+        In the order of space, along the slices' normal; None where one is missing.
     grid : Grid
-    whole_hu : bool
-        Whether every slice is rescaled to whole numbers.
+    uid : str
+        Of the series.
+    notes : tuple of (str, Path)
+        What was passed over, and where: exact doubles, and slices missing where nobody may
+        need them.
     """
 
     folder: Path
-    files: tuple[Path, ...]
+    slices: tuple[Slice | None, ...]
     grid: Grid
-    whole_hu: bool
+    uid: str
+    notes: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files in the order of space."""
+        return tuple(one.file for one in self.slices if one is not None)
 
     def read(self, box: Box) -> NDArray[Any]:
-        """Return the HU of a box, shape (d, h, w).
+        """Return the HU of a box, shape (d, h, w); nothing is below -1024, which is air.
 
         Raises
         ------
         ImagingError
-            A slice is damaged or cut short.
+            A slice of the box is missing, damaged, cut short, or encoded in an unknown way.
         """
-        files = self.files[box[0]]
-        try:
-            image = self._decode(files)
-        except RuntimeError as error:
-            raise ImagingError(
-                "cannot be decoded: it is damaged or cut short", self._culprit(files)
-            ) from error
-        return np.array(sitk.GetArrayViewFromImage(image)[:, box[1], box[2]])
+        wanted = [one for one in self.slices[box[0]] if one is not None]
+        if len(wanted) < len(range(*box[0].indices(len(self.slices)))):
+            raise ImagingError(self._gap(box[0]), self.folder)
+        return np.ascontiguousarray(read_hu(wanted)[:, box[1], box[2]])
 
-    def _decode(self, files: Sequence[Path]) -> sitk.Image:
-        names = [str(file) for file in files]
-        # The first slice's type would be taken for all, and cut off halves of a HU in others.
-        return sitk.ReadImage(names) if self.whole_hu else sitk.ReadImage(names, sitk.sitkFloat32)
+    def _gap(self, places: slice) -> str:
+        missing = [i for i in range(places.start, places.stop) if self.slices[i] is None]
+        what = "1 slice is" if len(missing) == 1 else f"{len(missing)} slices are"
+        where = _neighbours(self.slices, missing[0])
+        return f"{what} missing where they are needed, the first {where}: export the series anew"
 
-    def _culprit(self, files: Sequence[Path]) -> Path:
-        for file in files:
-            try:
-                self._decode([file])
-            except RuntimeError:
-                return file
-        return self.folder
+
+def _neighbours(slices: Sequence[Slice | None], place: int) -> str:
+    """Say between which files a place lies; neither end of a stack can be missing."""
+    below = next(one for one in slices[place::-1] if one is not None)
+    above = next(one for one in slices[place:] if one is not None)
+    return f"between {below.file.name} and {above.file.name}"
 
 
 def open_series(folder: Path) -> DicomSeries:
@@ -112,30 +96,28 @@ def open_files(files: Sequence[Path], folder: Path | None = None) -> DicomSeries
     Parameters
     ----------
     files : sequence of Path
-        All slices of one series; a folder of mixed series holds others beside them.
+        All slices of one series, or its enhanced multi-frame file; a folder of mixed series
+        holds others beside them.
     folder : Path, optional
         Named in errors that are no single file's; by default the first file's own.
 
     Raises
     ------
     ImagingError
-        No DICOM, an unreadable file, more than one series, not CT, or slices that do not make a
-        regular stack: missing, doubled, tilted against one another or along a tilted gantry.
+        No DICOM, an unreadable file, more than one series, not CT, or slices that do not make
+        one regular stack (`client.imaging.stack` has the limits).
     """
     folder = folder or (files[0].parent if files else Path())
-    headers = {file: _header(file) for file in files}
-    if not headers:
+    slices = [one for file in files for one in read_slices(file)]
+    if not slices:
         raise ImagingError("no readable DICOM series in this folder", folder)
-    series = {str(header.get("SeriesInstanceUID", "")) for header in headers.values()}
+    series = {one.series for one in slices}
     if len(series) > 1:
         raise ImagingError(
             f"{len(series)} series in one folder: leave only the one of this phase", folder
         )
-    for file, header in headers.items():
-        _check_slice(header, file)
-    if len(files) < 2:
-        raise ImagingError("has a single slice: not a volume", folder)
-    return _stack(headers, folder)
+    _check_alike(slices)
+    return _stack(slices, folder)
 
 
 def is_other(path: Path) -> bool:
@@ -144,108 +126,54 @@ def is_other(path: Path) -> bool:
     return name.startswith(".") or name in _OTHER_NAMES or path.suffix.lower() in _OTHER_SUFFIXES
 
 
-def _header(file: Path) -> pydicom.Dataset:
-    try:
-        # Forced, because some archives leave out the preamble; what is no DICOM has no series.
-        header = pydicom.dcmread(
-            file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
-        )
-        readable = "SeriesInstanceUID" in header
-    except Exception as error:  # pydicom raises what its parsing happens to meet
-        raise ImagingError("is not readable DICOM: repair or remove it", file) from error
-    if not readable:
-        raise ImagingError("is not readable DICOM: repair or remove it", file)
-    return header
+def _check_alike(slices: Sequence[Slice]) -> None:
+    first = slices[0]
+    for one in slices:
+        away = np.abs(np.subtract(one.spacing_mm, first.spacing_mm)).max()
+        if one.size != first.size or away > _SAME_SPACING_MM:
+            raise ImagingError("slices of several sizes or pixel spacings in one series", one.file)
+        if one.space != first.space:
+            raise ImagingError("slices of several frames of reference in one series", one.file)
 
 
-def _check_slice(header: pydicom.Dataset, file: Path) -> None:
-    modality = header.get("Modality") or "CT"
-    if modality != "CT":
-        raise ImagingError("is not a CT image", file)
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        raise ImagingError("holds several frames: export it as single slices", file)
-    for tag, name in _NEEDED.items():
-        if header.get(tag) in (None, ""):
-            raise ImagingError(f"a slice has no {name}", file)
-
-
-def _stack(headers: dict[Path, pydicom.Dataset], folder: Path) -> DicomSeries:
+def _stack(slices: Sequence[Slice], folder: Path) -> DicomSeries:
     """Order slices along their normal and check that they make a regular stack."""
-    files = list(headers)
-    try:
-        positions, orientations, spacings, rescales = (
-            np.array([numbers(header) for header in headers.values()], np.float64)
-            for numbers in (_position, _orientation, _in_plane, _rescale)
-        )
-    except (TypeError, ValueError) as error:
-        raise ImagingError("a slice's geometry is not made of numbers", folder) from error
-    _check_alike(orientations, "of several orientations", _SAME_DIRECTION, files)
-    _check_alike(spacings, "of several sizes or pixel spacings", 1e-4, files)
-    row, column = orientations[0].reshape(2, 3)
-    if abs(np.dot(row, column)) > _SAME_DIRECTION or not np.allclose(
-        [np.linalg.norm(row), np.linalg.norm(column)], 1, atol=1e-3
-    ):
-        raise ImagingError("a slice's orientation is not made of two perpendicular axes", folder)
-    normal = np.cross(row, column)
-    order = np.argsort(positions @ normal, kind="stable")
-    positions = positions[order]
-    step = _regular_step(positions, normal, folder)
-    height, width = int(spacings[0][0]), int(spacings[0][1])
-    grid = Grid(
-        (width, height, len(files)),
-        (float(spacings[0][3]), float(spacings[0][2]), step),
-        (float(positions[0][0]), float(positions[0][1]), float(positions[0][2])),
-        tuple(float(x) for x in np.stack([row, column, normal], axis=1).ravel()),
+    stack = stack_planes(
+        np.array([one.position_mm for one in slices], np.float64),
+        np.array([one.orientation for one in slices], np.float64),
+        [one.file for one in slices],
     )
-    whole = bool((rescales == rescales.round()).all())
-    return DicomSeries(folder, tuple(files[index] for index in order), grid, whole)
+    here: dict[int, list[Slice]] = defaultdict(list)
+    for place, one in zip(stack.places, slices, strict=True):
+        here[int(place)].append(one)
+    if len(here) < 2:
+        raise ImagingError("has a single slice: not a volume", folder)
+    notes = [note for same in here.values() for note in _doubles(same)]
+    ordered = tuple(here[place][0] if place in here else None for place in range(max(here) + 1))
+    empty = [place for place, one in enumerate(ordered) if one is None]
+    notes += [(f"a slice is missing {_neighbours(ordered, place)}", folder) for place in empty]
+    first = slices[0]
+    grid = Grid(
+        size=(*first.size, len(ordered)),
+        spacing_mm=(*first.spacing_mm, stack.step_mm),
+        origin_mm=stack.origin_mm,
+        direction=stack.direction,
+        shear_mm=stack.shear_mm,
+        space=first.space or None,
+    )
+    return DicomSeries(folder, ordered, grid, first.series, tuple(notes))
 
 
-def _regular_step(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], folder: Path
-) -> float:
-    """Return the distance of slices in mm; positions in order, shape (n, 3)."""
-    heights = positions @ normal
-    steps = np.diff(heights)
-    step = float((heights[-1] - heights[0]) / (len(heights) - 1))
-    away = heights - heights[0] - step * np.arange(len(heights))
-    limit_mm = min(max(_IRREGULARITY * step, _ROUNDING_MM), _MOST_IRREGULARITY * step)
-    if steps.min() <= 0 or np.abs(away).max() > limit_mm:
-        raise ImagingError(
-            f"slices are not evenly spaced: {steps.min():.2f} to {steps.max():.2f} mm apart;"
-            " some are missing or doubled",
-            folder,
-        )
-    drift = positions - positions[0] - np.outer(heights - heights[0], normal)
-    drift_mm = float(np.linalg.norm(drift, axis=1).max())
-    if drift_mm > _MOST_DRIFT_MM:
-        raise ImagingError(
-            f"slices are shifted in their plane by up to {drift_mm:.1f} mm: the gantry was tilted,"
-            " and the series must be reconstructed upright",
-            folder,
-        )
-    return step
-
-
-def _check_alike(
-    values: NDArray[np.float64], what: str, tolerance: float, files: Sequence[Path]
-) -> None:
-    unlike = np.abs(values - values[0]).max(axis=1) > tolerance
-    if unlike.any():
-        raise ImagingError(f"slices {what} in one series", files[int(np.argmax(unlike))])
-
-
-def _position(header: pydicom.Dataset) -> list[float]:
-    return [float(x) for x in header.ImagePositionPatient]
-
-
-def _orientation(header: pydicom.Dataset) -> list[float]:
-    return [float(x) for x in header.ImageOrientationPatient]
-
-
-def _in_plane(header: pydicom.Dataset) -> list[float]:
-    return [float(header.Rows), float(header.Columns), *(float(x) for x in header.PixelSpacing)]
-
-
-def _rescale(header: pydicom.Dataset) -> list[float]:
-    return [float(header.RescaleSlope), float(header.RescaleIntercept)]
+def _doubles(same: Sequence[Slice]) -> list[tuple[str, Path]]:
+    """Return a note for each exact double of the first slice at one place; refuse others."""
+    if len(same) < 2:
+        return []
+    first = read_hu(same[:1])
+    for other in same[1:]:
+        if not np.array_equal(first, read_hu([other])):
+            raise ImagingError(
+                f"two different slices lie at one place, this one and {same[0].file.name}:"
+                " several phases or reconstructions in one series; leave one",
+                other.file,
+            )
+    return [(f"an exact double of {same[0].file.name} was passed over", s.file) for s in same[1:]]

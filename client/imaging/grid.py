@@ -8,9 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from client.imaging.affine import IDENTITY, Affine
+
 # Part of a volume, as slices along z, y, x with start and stop.
 Box = tuple[slice, slice, slice]
 Vector = tuple[float, float, float]
+AIR_HU = -1024
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,24 @@ class Grid:
     size : tuple of int
         Voxels along x, y, z, as SimpleITK counts.
     spacing_mm : tuple of float
-        Distance of neighbouring voxels along the grid's own axes.
+        Distance of neighbouring voxels along the grid's own axes; along z, of planes.
     origin_mm : tuple of float
         Centre of the first voxel.
     direction : tuple of float
-        The grid's axes as the columns of a 3 x 3 matrix, written row by row.
+        The grid's axes as the columns of a 3 x 3 matrix, written row by row; orthonormal.
+    shear_mm : tuple of float
+        How far a plane is shifted along the grid's x and y against the plane before it; not zero
+        where the gantry was tilted.
+    space : str or None
+        DICOM's frame of reference; positions in two different ones cannot be compared.
     """
 
     size: tuple[int, int, int]
     spacing_mm: Vector
     origin_mm: Vector
     direction: tuple[float, ...]
+    shear_mm: tuple[float, float] = (0.0, 0.0)
+    space: str | None = None
 
     @classmethod
     def of(cls, image: sitk.Image | sitk.ImageFileReader) -> "Grid":
@@ -46,26 +56,48 @@ class Grid:
         return slice(0, depth), slice(0, height), slice(0, width)
 
     @cached_property
-    def frame(self) -> sitk.Image:
-        """A single voxel at the first one's place: SimpleITK's own arithmetic for positions."""
-        frame = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-        frame.SetSpacing(self.spacing_mm)
-        frame.SetOrigin(self.origin_mm)
-        frame.SetDirection(self.direction)
-        return frame
+    def _steps(self) -> NDArray[np.float64]:
+        """From one voxel to the next along x, y, z in the patient's space, as columns."""
+        in_grid = np.diag(self.spacing_mm)
+        in_grid[:2, 2] = self.shear_mm
+        return np.asarray(np.array(self.direction).reshape(3, 3) @ in_grid, dtype=np.float64)
+
+    def points_mm(self, indices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the places of (also fractional) indices along x, y, z, shape (n, 3)."""
+        points = indices @ self._steps.T + np.array(self.origin_mm)
+        return np.asarray(points, dtype=np.float64)
 
     def indices(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points (x, y, z), shape (n, 3), lie in voxels along x, y, z."""
+        offsets = (points_mm - np.array(self.origin_mm)).T
+        return np.asarray(np.linalg.solve(self._steps, offsets).T, dtype=np.float64)
+
+    @cached_property
+    def upright(self) -> Affine:
+        """From the patient's space to one in which the planes lie straight above each other.
+
+        SimpleITK knows only grids with perpendicular axes. What `place` returns lies in this
+        second space, and resampling through this map costs no interpolation of its own.
+        """
+        if self.shear_mm == (0.0, 0.0):
+            return IDENTITY
         axes = np.array(self.direction).reshape(3, 3)
-        offsets = (points_mm - np.array(self.origin_mm)) @ axes
-        return np.asarray(offsets / np.array(self.spacing_mm), dtype=np.float64)
+        shift = axes @ np.array([*self.shear_mm, 0.0])
+        planes = axes[:, 2] / self.spacing_mm[2]
+        matrix = np.eye(3) - np.outer(shift, planes)
+        return Affine(matrix, shift * float(planes @ np.array(self.origin_mm)))
 
     def place(self, values: NDArray[Any], box: Box) -> sitk.Image:
-        """Return the values of a box, shape (d, h, w), as an image at its place in the world."""
+        """Return the values of a box, shape (d, h, w), as an image.
+
+        It lies at its place in the world, or, if the gantry was tilted, in the space that
+        `upright` leads to.
+        """
         image = sitk.GetImageFromArray(values)
-        corner = [int(part.start) for part in box[::-1]]
+        corner = np.array([part.start for part in box[::-1]]) * np.array(self.spacing_mm)
+        origin = np.array(self.direction).reshape(3, 3) @ corner + np.array(self.origin_mm)
         image.SetSpacing(self.spacing_mm)
-        image.SetOrigin(self.frame.TransformIndexToPhysicalPoint(corner))
+        image.SetOrigin(origin.tolist())
         image.SetDirection(self.direction)
         return image
 
@@ -110,3 +142,31 @@ class Volume:
     def read(self, box: Box) -> NDArray[Any]:
         """Return the voxels of a box, not copied."""
         return self.voxels[box]
+
+
+def upright_image(volume: Volume, outside: float = AIR_HU) -> sitk.Image:
+    """Return a volume as an image with perpendicular axes at its place in the world.
+
+    A volume of a tilted gantry is interpolated once, linearly, onto a grid that holds all of it;
+    `outside` is filled in where it does not reach. Others are returned voxel for voxel.
+    """
+    grid = volume.grid
+    image = grid.place(volume.voxels, grid.whole)
+    if grid.upright.is_identity:
+        return image
+    way = np.array(grid.shear_mm) * (grid.size[2] - 1)
+    spacing = np.array(grid.spacing_mm[:2])
+    more = np.ceil(np.abs(way) / spacing).astype(int)
+    corner = np.array([*(np.where(way < 0, -more, 0) * spacing), 0.0])
+    origin = np.array(grid.direction).reshape(3, 3) @ corner + np.array(grid.origin_mm)
+    size = [grid.size[0] + int(more[0]), grid.size[1] + int(more[1]), grid.size[2]]
+    return sitk.Resample(
+        image,
+        size,
+        grid.upright.as_transform(),
+        sitk.sitkLinear,
+        origin.tolist(),
+        grid.spacing_mm,
+        grid.direction,
+        outside,
+    )

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from client.imaging.dicom import open_series
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Scan, Volume
+from client.imaging.grid import Scan, Volume, upright_image
 from client.imaging.segmentation import read_segmentation
 from client.imaging.volume_file import open_volume
 from shared.tasks import PHASES, TUMOUR_LABEL, Phase
@@ -73,7 +73,7 @@ def open_scan(path: Path) -> Scan:
 
 
 def read_image(path: Path) -> sitk.Image:
-    """Read a whole phase as HU.
+    """Read a whole phase as HU, on an upright grid where the gantry was tilted.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def read_image(path: Path) -> sitk.Image:
         Unreadable, not a volume, irregular, or with voxels that are not finite.
     """
     scan = open_scan(path)
-    return scan.grid.place(scan.read(scan.grid.whole), scan.grid.whole)
+    return upright_image(Volume(scan.read(scan.grid.whole), scan.grid))
 
 
 def read_mask(path: Path) -> Volume:

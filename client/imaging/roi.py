@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from client.imaging.affine import Affine
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Box, Grid, Scan, Volume
 from shared.preprocessing import PreprocessingSettings
@@ -69,12 +70,14 @@ class Lattice:
         )
         return (x, y, z)
 
-    def sample(self, image: sitk.Image, interpolator: int, outside: float) -> NDArray[np.generic]:
-        """Return an image's values on this grid, shape (D, H, W)."""
+    def sample(
+        self, image: sitk.Image, way: Affine, interpolator: int, outside: float
+    ) -> NDArray[np.generic]:
+        """Return an image's values on this grid, shape (D, H, W); `way` leads to its space."""
         sampled = sitk.Resample(
             image,
             self.shape[::-1],
-            sitk.Transform(),
+            way.as_transform(),
             interpolator,
             self.origin_mm,
             (self.spacing_mm,) * 3,
@@ -90,8 +93,7 @@ class Lattice:
         corners = np.array(self.centre_mm) + half * np.array(
             [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
         )
-        to_index = grid.frame.TransformPhysicalPointToContinuousIndex
-        indices = np.array([to_index(corner.tolist()) for corner in corners])
+        indices = grid.indices(corners)
         start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
         stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, grid.size)
         if (stop <= start).any():
@@ -133,7 +135,8 @@ class Frame:
         lattice = tumour_lattice(mask, settings, file)
         box = lattice.box(mask.grid) or mask.grid.whole
         near = mask.grid.place(mask.read(box), box)
-        labels = lattice.sample(near, sitk.sitkNearestNeighbor, 0).astype(np.uint8)
+        way = mask.grid.upright
+        labels = lattice.sample(near, way, sitk.sitkNearestNeighbor, 0).astype(np.uint8)
         if not (labels == TUMOUR_LABEL).any():
             raise ImagingError(
                 f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
@@ -201,11 +204,9 @@ def tumour_lattice(mask: Volume, settings: PreprocessingSettings, file: Path) ->
         No voxel of the mask is tumour.
     """
     low, high = _largest_tumour(mask.voxels, file)
-    corners = [
-        mask.grid.frame.TransformContinuousIndexToPhysicalPoint([float(x) for x in c[::-1]])
-        for c in np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
-    ]
-    least, most = np.min(corners, axis=0), np.max(corners, axis=0)
+    ends = np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
+    corners = mask.grid.points_mm(ends[:, ::-1])
+    least, most = corners.min(axis=0), corners.max(axis=0)
     needed_mm = most - least + 2 * settings.margin_mm
     spacing_mm = max(settings.spacing_mm, float((needed_mm / settings.shape[::-1]).max()))
     x, y, z = (least + most) / 2
@@ -235,7 +236,7 @@ def sample_phase(
     near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
     shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
     near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
-    return lattice.sample(near, sitk.sitkLinear, low).astype(np.float32)
+    return lattice.sample(near, scan.grid.upright, sitk.sitkLinear, low).astype(np.float32)
 
 
 def normalise(

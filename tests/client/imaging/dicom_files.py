@@ -6,14 +6,30 @@ from typing import Any
 
 import numpy as np
 import pydicom
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
+    UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
     SegmentationStorage,
     generate_uid,
+)
+
+SYNTAXES = (
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+    *(DeflatedExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1, JPEGLSLossless),
+    JPEG2000Lossless,
 )
 
 SERIES = "1.2.826.0.1.3680043.8.498.1"
@@ -28,28 +44,113 @@ def write_series(
     spacing_mm: Sequence[float] = (1.5, 1.5, 3.0),
     origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
     axes: tuple[Sequence[float], Sequence[float]] = ((1, 0, 0), (0, 1, 0)),
+    advance_mm: Sequence[float] | None = None,
     names: Sequence[str] | None = None,
+    syntax: str = ExplicitVRLittleEndian,
     change: Change | None = None,
 ) -> list[Path]:
-    """Write a volume, shape (D, H, W), slice by slice; return the files in the order of slices."""
+    """Write a volume, shape (D, H, W), slice by slice; return the files in the order of slices.
+
+    `advance_mm` leads from a slice to the next; by default along the normal. `change` alters a
+    slice's header before it is written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    normal = np.cross(*axes)
+    step = np.cross(*axes) * spacing_mm[2] if advance_mm is None else np.array(advance_mm)
     files = []
     for number, plane in enumerate(hu):
-        position = np.array(origin_mm) + normal * number * spacing_mm[2]
+        position = np.array(origin_mm) + step * number
         header = _header(number, plane.shape)
         header.ImagePositionPatient = [f"{x:.5f}" for x in position]
-        header.ImageOrientationPatient = [*axes[0], *axes[1]]
+        header.ImageOrientationPatient = [f"{x:.10f}" for x in (*axes[0], *axes[1])]
         header.PixelSpacing = [spacing_mm[1], spacing_mm[0]]
         header.RescaleSlope, header.RescaleIntercept = 1, -1024
         if change is not None:
             change(number, header)
         slope = float(header.get("RescaleSlope", 1))
         intercept = float(header.get("RescaleIntercept", 0))
-        header.PixelData = ((plane - intercept) / slope).round().astype("<i2").tobytes()
+        stored = ((plane - intercept) / slope).round()
+        header.PixelData = stored.astype("<i2" if header.PixelRepresentation else "<u2").tobytes()
         files.append(folder / (names[number] if names else f"{number:04d}.dcm"))
-        header.save_as(files[-1], enforce_file_format=True)
+        save(header, files[-1], syntax)
     return files
+
+
+def save(header: FileDataset, path: Path, syntax: str) -> None:
+    """Write a file whose pixels are not encoded yet in a transfer syntax."""
+    if syntax in (RLELossless, JPEGLSLossless):
+        header.compress(syntax, generate_instance_uid=False)
+    elif syntax in (JPEG2000Lossless, JPEGLosslessSV1):
+        header.PixelData = _encapsulated(header, path, syntax)
+        header["PixelData"].VR = "OB"
+        header["PixelData"].is_undefined_length = True
+    elif syntax == ExplicitVRBigEndian:
+        header.PixelData = np.frombuffer(header.PixelData, "<u2").astype(">u2").tobytes()
+    header.file_meta.TransferSyntaxUID = UID(syntax)
+    implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+    pydicom.dcmwrite(path, header, implicit_vr=implicit, little_endian=little, force_encoding=True)
+
+
+def _encapsulated(header: FileDataset, path: Path, syntax: str) -> bytes:
+    """Encode the pixels by GDCM, which has the encoders that pydicom has not."""
+    kind = "<i2" if header.PixelRepresentation else "<u2"
+    stored = np.frombuffer(header.PixelData, kind).reshape(header.Rows, header.Columns)
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(path.with_suffix(".encoded.dcm")))
+    writer.SetUseCompression(True)
+    writer.SetCompressor("JPEG2000" if syntax == JPEG2000Lossless else "JPEG")
+    writer.Execute(sitk.GetImageFromArray(stored))
+    encoded = pydicom.dcmread(writer.GetFileName())
+    assert encoded.file_meta.TransferSyntaxUID == syntax
+    Path(writer.GetFileName()).unlink()
+    pixels: bytes = encoded.PixelData
+    return pixels
+
+
+def write_enhanced(
+    path: Path,
+    hu: NDArray[Any],
+    *,
+    spacing_mm: Sequence[float] = (1.5, 1.5, 3.0),
+    origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    axes: tuple[Sequence[float], Sequence[float]] = ((1, 0, 0), (0, 1, 0)),
+    order: Sequence[int] | None = None,
+    slopes: Sequence[float] | None = None,
+    change: Callable[[FileDataset], None] | None = None,
+    syntax: str = ExplicitVRLittleEndian,
+) -> None:
+    """Write a volume as one enhanced multi-frame CT, its frames in any order of slices."""
+    header = _header(0, hu.shape[1:])
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    measures = _item(PixelSpacing=[spacing_mm[1], spacing_mm[0]], SliceThickness=spacing_mm[2])
+    orientation = _item(ImageOrientationPatient=[*axes[0], *axes[1]])
+    header.SharedFunctionalGroupsSequence = Items(
+        [
+            _item(
+                PixelMeasuresSequence=Items([measures]),
+                PlaneOrientationSequence=Items([orientation]),
+            )
+        ]
+    )
+    groups, frames = [], []
+    for number in order if order is not None else range(len(hu)):
+        position = np.array(origin_mm) + np.cross(*axes) * spacing_mm[2] * number
+        slope = slopes[number] if slopes is not None else 1.0
+        place = _item(ImagePositionPatient=[f"{x:.5f}" for x in position])
+        rescale = _item(RescaleSlope=slope, RescaleIntercept=-1024, RescaleType="HU")
+        groups.append(
+            _item(
+                PlanePositionSequence=Items([place]),
+                PixelValueTransformationSequence=Items([rescale]),
+            )
+        )
+        frames.append(((hu[number] + 1024) / slope).round().astype("<i2"))
+    header.PerFrameFunctionalGroupsSequence = Items(groups)
+    header.NumberOfFrames = len(frames)
+    header.PixelData = np.stack(frames).tobytes()
+    if change is not None:
+        change(header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(header, path, syntax)
 
 
 def _header(number: int, shape: tuple[int, ...]) -> FileDataset:

@@ -1,0 +1,230 @@
+"""What a DICOM CT file says of each image in it: where it lies, and how its values become HU.
+
+The headers are read here rather than by the folder scan of GDCM: that scan leaves out a file that
+it cannot read without a word, so that a series cut short looks like a shorter one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from client.imaging.errors import ImagingError
+
+_TAGS = (
+    *("SeriesInstanceUID", "FrameOfReferenceUID", "Modality", "SOPClassUID", "NumberOfFrames"),
+    *("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "PhotometricInterpretation"),
+    *("SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
+# In enhanced multi-frame CT each frame's own values lie in these groups (PS3.3, C.7.6.16).
+_GROUPS = {
+    "PixelSpacing": "PixelMeasuresSequence",
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+}
+_NEEDED = {
+    "ImagePositionPatient": ("position in space", 3),
+    "ImageOrientationPatient": ("orientation in space", 6),
+    "PixelSpacing": ("pixel spacing", 2),
+    "RescaleSlope": ("rescale slope: its values are not HU", 1),
+    "RescaleIntercept": ("rescale intercept: its values are not HU", 1),
+}
+# Units that are HU, or that writers of HU leave unspecified; others are iodine, density and such.
+_HU_TYPES = frozenset({"", "HU", "HU_MOD", "US"})
+_MOST_SPACING_MM = 20.0
+_MOST_PIXELS = 1 << 14
+_MOST_POSITION_MM = 1e5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image of a CT series.
+
+    Attributes
+    ----------
+    file : Path
+    frame : int or None
+        Which image of a multi-frame file; None in a file of one image.
+    series, space : str
+        UIDs of the series and of the frame of reference; empty where absent.
+    size : tuple of int
+        Columns and rows.
+    spacing_mm : tuple of float
+        Between columns and between rows.
+    position_mm : tuple of float, length 3
+        Centre of the first pixel.
+    orientation : tuple of float, length 6
+        Direction along a row, then along a column.
+    slope, intercept : float
+        HU = stored * slope + intercept.
+    stored : tuple of int
+        The least and the greatest value that its bits can hold.
+    padding : tuple of float or None
+        The least and the greatest stored value that mark pixels outside the field of view.
+    inverted : bool
+        MONOCHROME1: displayed inverted; the stored values mean the same.
+    syntax : UID
+        How the pixels are encoded.
+    """
+
+    file: Path
+    frame: int | None
+    series: str
+    space: str
+    size: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    position_mm: tuple[float, ...]
+    orientation: tuple[float, ...]
+    slope: float
+    intercept: float
+    stored: tuple[int, int]
+    padding: tuple[float, float] | None
+    inverted: bool
+    syntax: pydicom.uid.UID
+
+    @property
+    def hu_range(self) -> tuple[float, float]:
+        """The least and the greatest HU that it can hold."""
+        ends = [value * self.slope + self.intercept for value in self.stored]
+        return min(ends), max(ends)
+
+
+def read_slices(file: Path) -> tuple[Slice, ...]:
+    """Read the headers of a file: one image, or the frames of an enhanced CT.
+
+    Raises
+    ------
+    ImagingError
+        Not DICOM, not CT, or without what places it in space and makes HU of its values.
+    """
+    header = _header(file)
+    try:
+        return _slices(header, file)
+    except ImagingError:
+        raise
+    except Exception as error:  # pydicom converts a value when it is asked for, and raises then
+        raise ImagingError("a value of its header is damaged", file) from error
+
+
+def _header(file: Path) -> pydicom.Dataset:
+    try:
+        # Forced, because some archives leave out the preamble; what is no DICOM has no series.
+        header = pydicom.dcmread(
+            file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
+        )
+        readable = "SeriesInstanceUID" in header  # empty where it was anonymised away
+    except Exception as error:  # pydicom raises what its parsing happens to meet
+        raise ImagingError("is not readable DICOM: repair or remove it", file) from error
+    if not readable:
+        raise ImagingError("is not readable DICOM: repair or remove it", file)
+    return header
+
+
+def _slices(header: pydicom.Dataset, file: Path) -> tuple[Slice, ...]:
+    if (header.get("Modality") or "CT") != "CT":
+        raise ImagingError("is not a CT image", file)
+    if int(header.get("SamplesPerPixel") or 1) != 1:
+        raise ImagingError("is a colour picture, not a CT image", file)
+    groups = header.get("PerFrameFunctionalGroupsSequence")
+    count = int(header.get("NumberOfFrames") or 1)
+    if groups is None:
+        if count > 1:
+            raise ImagingError(
+                "holds several frames without a place for each: export it as single slices", file
+            )
+        return (_slice(header, [header], None, file),)
+    if len(groups) != count:
+        raise ImagingError(f"is damaged: {count} frames, {len(groups)} of them described", file)
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])
+    return tuple(
+        _slice(header, _functional(group, shared), index, file)
+        for index, group in enumerate(groups)
+    )
+
+
+def _functional(group: pydicom.Dataset, shared: Sequence[pydicom.Dataset]) -> list[Any]:
+    """Return the items of a frame's own groups, then those that all frames share."""
+    names = sorted(set(_GROUPS.values()))
+    return [item[name].value[0] for item in (group, *shared) for name in names if item.get(name)]
+
+
+def _slice(
+    header: pydicom.Dataset, sources: Sequence[pydicom.Dataset], frame: int | None, file: Path
+) -> Slice:
+    numbers = {tag: _numbers(sources, tag, file) for tag in _NEEDED}
+    spacing, position = numbers["PixelSpacing"], numbers["ImagePositionPatient"]
+    slope, intercept = numbers["RescaleSlope"][0], numbers["RescaleIntercept"][0]
+    rows, columns = int(header.Rows), int(header.Columns)
+    sound = all(0 < x < _MOST_SPACING_MM for x in spacing) and slope != 0
+    sound = sound and max(map(abs, position)) < _MOST_POSITION_MM
+    if not (sound and 0 < rows <= _MOST_PIXELS and 0 < columns <= _MOST_PIXELS):
+        raise ImagingError("its header makes no sense: size, spacing, position or slope", file)
+    stored = _stored_range(header, file)
+    unit = next((str(s.RescaleType) for s in sources if s.get("RescaleType")), "")
+    if unit.strip().upper() not in _HU_TYPES:
+        raise ImagingError("its values are not HU: a map of something else", file)
+    return Slice(
+        file=file,
+        frame=frame,
+        series=str(header.SeriesInstanceUID),
+        space=str(header.get("FrameOfReferenceUID") or ""),
+        size=(columns, rows),
+        spacing_mm=(spacing[1], spacing[0]),
+        position_mm=position,
+        orientation=numbers["ImageOrientationPatient"],
+        slope=slope,
+        intercept=intercept,
+        stored=stored,
+        padding=_padding(header, stored),
+        inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
+        syntax=header.file_meta.get("TransferSyntaxUID") or pydicom.uid.ImplicitVRLittleEndian,
+    )
+
+
+def _numbers(sources: Sequence[pydicom.Dataset], tag: str, file: Path) -> tuple[float, ...]:
+    name, length = _NEEDED[tag]
+    value = next((s[tag].value for s in sources if s.get(tag) not in (None, "")), None)
+    if value is None:
+        raise ImagingError(f"a slice has no {name}", file)
+    numbers = tuple(float(x) for x in (value if length > 1 else [value]))
+    if len(numbers) != length or not np.isfinite(numbers).all():
+        raise ImagingError("a slice's geometry is not made of numbers", file)
+    return numbers
+
+
+def _stored_range(header: pydicom.Dataset, file: Path) -> tuple[int, int]:
+    bits, allocated = int(header.BitsStored), int(header.BitsAllocated)
+    if not 1 < bits <= allocated <= 32:
+        raise ImagingError("its header makes no sense: bits of a pixel", file)
+    if int(header.PixelRepresentation):
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def _padding(header: pydicom.Dataset, stored: tuple[int, int]) -> tuple[float, float] | None:
+    """Return the padding values as stored values.
+
+    The dictionary leaves open whether they are signed, and writers get it wrong: -2000 stands
+    there as 63536.
+    """
+    ends = []
+    for tag in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        value = header.get(tag)
+        if isinstance(value, bytes):
+            value = int.from_bytes(value, "little" if header.is_little_endian else "big")
+        if value in (None, ""):
+            continue
+        span = stored[1] - stored[0] + 1
+        outside = stored[0] < 0 and not stored[0] <= int(value) <= stored[1]
+        bits = 16 if span <= 1 << 16 else 32
+        ends.append(float(int(value) - (1 << bits) if outside and int(value) > 0 else int(value)))
+    return (min(ends), max(ends)) if header.get("PixelPaddingValue") not in (None, "") else None
