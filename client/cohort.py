@@ -12,11 +12,12 @@ from rich.progress import track
 from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
+from client.imaging.grid import Scan
 from client.imaging.read import case_files, find_mask, find_phase, open_scan, read_mask
 from client.imaging.roi import Frame, Roi
 from client.imaging.workers import each_in_order
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import PHASES, Labels
+from shared.tasks import PHASES, Labels, Phase
 
 logger = logging.getLogger("hepafed.client")
 
@@ -195,20 +196,47 @@ def build_roi(folder: Path, settings: PreprocessingSettings) -> tuple[Roi, cache
     ImagingError
         No mask, no tumour, or no phase that can be used.
     """
+    region = build_region(folder, settings)
+    return region.roi, region.problems
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A patient's region of interest with what it was made from.
+
+    Attributes
+    ----------
+    roi : Roi
+    frame : Frame
+        Where the region lies in the patient's space.
+    scans : dict of Phase to Scan
+        The phases that could be used.
+    problems : tuple of (reason, file)
+    """
+
+    roi: Roi
+    frame: Frame
+    scans: dict[Phase, Scan]
+    problems: cache.Problems
+
+
+def build_region(folder: Path, settings: PreprocessingSettings) -> Region:
+    """Make a patient's region as `build_roi` does, and keep where it came from."""
     mask_file = find_mask(folder)
     frame = Frame.around_tumour(read_mask(mask_file), settings, mask_file)
-    phases, problems = {}, []
+    phases, scans, problems = {}, {}, []
     for phase in PHASES:
         try:
             path = find_phase(folder, phase)
             if path is not None:
-                phases[phase] = frame.bring_in(open_scan(path), path)
+                scan = open_scan(path)
+                phases[phase], scans[phase] = frame.bring_in(scan, path), scan
         except ImagingError as error:
             problems.append((error.reason, error.file.relative_to(folder).as_posix()))
     if not phases:
         told = "; ".join(f"{file}: {reason}" for reason, file in problems)
         raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
-    return frame.roi(phases), tuple(problems)
+    return Region(frame.roi(phases), frame, scans, tuple(problems))
 
 
 def _refused(reason: str, file: Path, folder: Path) -> _Prepared:

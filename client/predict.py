@@ -1,7 +1,8 @@
 """One patient: ``python client/predict.py model=DIR patient=DIR output_dir=DIR``.
 
-Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk scores) and
-``prediction.png`` (the tumour in three planes with its activation map).
+Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk groups, median times, what
+lies outside what the model saw), ``prediction.png`` (the same on one sheet, with the activation
+map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over the patient's CT.
 """
 
 import json
@@ -11,39 +12,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from omegaconf import MISSING, OmegaConf
 
 from client.activation import activation_map
+from client.activation_file import write_activation
 from client.batches import stack_rois
-from client.cohort import build_roi
+from client.cohort import build_region, build_roi
 from client.imaging.errors import ImagingError
-from client.imaging.roi import Roi
+from client.prediction import Prediction, predict
+from client.prediction_sheet import prediction_sheet
+from client.unfamiliar import warnings_for
+from shared.activation_share import activation_shares
 from shared.bundle_network import pack
 from shared.config import ConfigurationError, build
-from shared.losses.logistic_hazard import survival_curve
-from shared.model import MultiTaskNet, RoiBatch, ranking_score
-from shared.model_folder import ModelFolder, ModelFolderError, read_model_folder
+from shared.model_folder import ModelFolder, ModelFolderError, folder_digest, read_model_folder
 from shared.preprocessing import PreprocessingSettings
 from shared.reporting import figures
-from shared.reporting.content import ActivationSample
-from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
+from shared.tasks import SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 USAGE = "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
-PLANES = ("axial", "coronal", "sagittal")
-GREY_RANGE = (-2.0, 2.5)
+SYNTHETIC = "This model was trained on synthetic patients: its prediction means nothing."
 
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """What to predict with, for whom, and where to."""
+    """What to predict with, for whom, and where to.
+
+    Attributes
+    ----------
+    note : str
+        Shown first on the sheet and in the file, such as what a trial is for.
+    """
 
     model: Path
     patient: Path
     output_dir: Path
     device: str = "cpu"
+    note: str = ""
 
 
 def predict_patient(settings: PredictSettings) -> dict[str, Any]:
@@ -57,18 +64,86 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
         The patient's folder cannot be used.
     """
     model, about = read_model_folder(settings.model)
-    roi, problems = build_roi(settings.patient, about.preprocessing)
-    device = torch.device(settings.device)
-    batch = stack_rois([roi]).to(device)
-    prediction = _predict(model.to(device), batch, about)
-    prediction["phases"] = [name for name, flag in zip(PHASES, roi.present, strict=True) if flag]
-    prediction["left_out"] = [{"file": file, "reason": reason} for reason, file in problems]
+    region = build_region(settings.patient, about.preprocessing)
+    batch = stack_rois([region.roi]).to(torch.device(settings.device))
+    model = model.to(batch.phases.device)
+    prediction = predict(model, batch, about)
+    maps = {task: activation_map(model, batch, task) for task in TASKS}
+    warnings = warnings_for(region, batch, about)
+    shares = activation_shares(maps["os"], region.roi.mask[None] == TUMOUR_LABEL)
+    told = {
+        **as_json(prediction, about, settings),
+        "phases": list(region.scans),
+        "left_out": [{"file": file, "reason": reason} for reason, file in region.problems],
+        "warnings": list(warnings),
+        "os_activation": {
+            "in_tumour": shares.mean(shares.in_tumour),
+            "in_tumour_and_margin": shares.mean(shares.in_margin),
+            "volume_of_tumour": shares.mean(shares.tumour_volume),
+            "volume_of_tumour_and_margin": shares.mean(shares.margin_volume),
+        },
+    }
     settings.output_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(prediction, indent=2) + "\n"
+    text = json.dumps(told, indent=2, allow_nan=False) + "\n"
     (settings.output_dir / "prediction.json").write_text(text, encoding="utf-8")
-    picture = _picture(roi, activation_map(model, batch, "os")[0], prediction)
-    (settings.output_dir / "prediction.png").write_bytes(picture)
-    return prediction
+    for task, found in maps.items():
+        name = f"activation_{task}.nii.gz"
+        write_activation(found[0], region.frame.lattice, settings.output_dir / name)
+    sheet = prediction_sheet(
+        region,
+        prediction,
+        maps["os"][0],
+        notices=notices(about, settings),
+        warnings=warnings,
+        shares=shares,
+        footer=_footer(about, told["model"]),
+        patient=settings.patient.resolve().name,
+    )
+    (settings.output_dir / "prediction.png").write_bytes(figures.prediction_sheet_png(sheet))
+    return told
+
+
+def as_json(
+    prediction: Prediction, about: ModelFolder, settings: PredictSettings
+) -> dict[str, Any]:
+    """Return a prediction and its model as plain values."""
+    told: dict[str, Any] = {
+        "note": settings.note,
+        "model": {
+            "sha256": folder_digest(settings.model),
+            "code_version": about.provenance.code_version,
+            "round": about.best_round,
+        },
+        "synthetic_model": about.synthetic,
+        "mvi_probability": prediction.mvi_probability,
+        "mvi_threshold": prediction.mvi_threshold,
+        "mvi_positive": prediction.mvi_positive,
+    }
+    for task in SURVIVAL_TASKS:
+        found = prediction.survival(task)
+        told[task] = {"risk": found.risk, "risk_group": found.group}
+        if found.months:
+            told[task]["median_months"] = found.median_months
+            told[task]["months"] = list(found.months)
+            told[task]["survival"] = list(found.survival)
+    return told
+
+
+def notices(about: ModelFolder, settings: PredictSettings) -> tuple[str, ...]:
+    """Return what must be read before any number."""
+    notes = [SYNTHETIC] if about.synthetic else []
+    notes += [settings.note] if settings.note else []
+    return (*notes, "Research software, not a medical device.")
+
+
+def _footer(about: ModelFolder, model: dict[str, Any]) -> tuple[str, ...]:
+    sites = about.provenance.sites
+    return (
+        f"Model {model['sha256'][:16]}, round {about.best_round}, trained on {sum(sites.values())}"
+        f" patients of {len(sites)} institutions; code {about.provenance.code_version}",
+        "Risk groups and the MVI threshold were fixed on internal validation. RFS:"
+        " recurrence-free survival; OS: overall survival.",
+    )
 
 
 def bundle_image(patient: str, preprocessing: PreprocessingSettings) -> torch.Tensor:
@@ -80,42 +155,6 @@ def bundle_image(patient: str, preprocessing: PreprocessingSettings) -> torch.Te
 def predict_into(bundle_root: str, patient: str, output_dir: str) -> dict[str, Any]:
     """Predict as the command does; ``inference.json`` calls this."""
     return predict_patient(PredictSettings(Path(bundle_root), Path(patient), Path(output_dir)))
-
-
-@torch.no_grad()
-def _predict(model: MultiTaskNet, batch: RoiBatch, about: ModelFolder) -> dict[str, Any]:
-    outputs = model(batch)
-    probability = float(torch.sigmoid(outputs["mvi"].double())[0])
-    prediction: dict[str, Any] = {
-        "synthetic_model": about.synthetic,
-        "mvi_probability": probability,
-        "mvi_positive": None if about.mvi_threshold is None else probability >= about.mvi_threshold,
-    }
-    for task in SURVIVAL_TASKS:
-        prediction[task] = {"risk": float(ranking_score(outputs[task])[0])}
-        if about.plan.loss.survival == "logistic_hazard":
-            prediction[task]["months"] = list(about.plan.time_grid.edges_months)
-            prediction[task]["survival"] = survival_curve(outputs[task].double())[0].tolist()
-    return prediction
-
-
-def _picture(
-    roi: Roi, activation: np.ndarray[Any, np.dtype[np.float32]], prediction: dict[str, Any]
-) -> bytes:
-    """Return a PNG of three planes through the middle of the tumour."""
-    low, high = GREY_RANGE
-    shown = next(index for index in (1, 0, 2) if roi.present[index])
-    grey = np.clip((roi.phases[shown].astype(np.float64) - low) / (high - low), 0, 1)
-    tumour = roi.mask == TUMOUR_LABEL
-    samples = []
-    for axis, plane in enumerate(PLANES):
-        level = int(tumour.sum(axis=tuple({0, 1, 2} - {axis})).argmax())
-        # Rows run from head to foot in coronal and sagittal planes, as they are read.
-        turn = slice(None) if axis == 0 else slice(None, None, -1)
-        parts = [np.take(volume, level, axis)[turn] for volume in (grey, activation, tumour)]
-        caption = plane if axis else f"{plane}; MVI {prediction['mvi_probability']:.0%}"
-        samples.append(ActivationSample(parts[0], parts[1].astype(float), parts[2], caption))
-    return figures.activation_maps_png(samples)
 
 
 def read_command(words: Sequence[str]) -> PredictSettings:
@@ -154,7 +193,9 @@ def main() -> None:
     except (ConfigurationError, ModelFolderError, ImagingError) as error:
         sys.exit(f"Cannot predict: {error}")
     if prediction["synthetic_model"]:
-        print("This model was trained on synthetic patients: its prediction means nothing.")
+        print(SYNTHETIC)
+    for warning in prediction["warnings"]:
+        print(f"Warning: {warning}")
     print(f"MVI probability {prediction['mvi_probability']:.3f}; see {settings.output_dir}")
 
 

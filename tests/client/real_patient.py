@@ -18,6 +18,7 @@ from client.predict import PredictSettings, predict_patient
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct" / "totalsegmentator"
 LIVER = 5  # in TotalSegmentator's labels
 RADIUS_MM = 12.0
+NOTE = "Smoke test: a healthy liver with a sphere drawn into it as tumour. No finding of any kind."
 
 
 def mask_with_stand_in_tumour() -> sitk.Image:
@@ -46,7 +47,10 @@ def main(model: Path, output_dir: Path) -> None:
     """Predict for the real scan."""
     with tempfile.TemporaryDirectory() as temporary:
         patient = write_real_patient(Path(temporary) / "patient")
-        print(predict_patient(PredictSettings(model, patient, output_dir)))
+        told = predict_patient(PredictSettings(model, patient, output_dir, note=NOTE))
+    print(f"{NOTE}\nMVI probability {told['mvi_probability']:.3f}; see {output_dir}")
+    for warning in told["warnings"]:
+        print(f"Warning: {warning}")
 
 
 if __name__ == "__main__":

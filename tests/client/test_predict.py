@@ -1,19 +1,34 @@
 """One patient's prediction, through the command's function and through the bundle."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from monai.bundle import ConfigParser, run
+from nibabel.affines import apply_affine
 
+from client.batches import stack_rois
+from client.cohort import build_region
 from client.predict import PredictSettings, predict_patient, read_command
+from client.prediction import median_months, risk_group
+from client.unfamiliar import warnings_for
 from shared.config import ConfigurationError
-from tests.client.patients import write_patient
-from tests.shared.model_folders import write_small_model
+from shared.model_folder import ModelFolderError
+from tests.client.patients import SMALL, write_patient
+from tests.shared.model_folders import (
+    about_small_model,
+    small_plan,
+    small_weights,
+    write_small_model,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +63,142 @@ def test_the_bundle_predicts_what_the_command_predicts(
         *prediction["os"]["survival"],
     ]
     np.testing.assert_allclose(pred, told, rtol=0, atol=1e-5)
+
+
+def test_the_same_patient_is_predicted_the_same_at_every_site(
+    model: Path, patient: Path, tmp_path: Path
+) -> None:
+    """Another folder, links for files, another number of threads."""
+    elsewhere = tmp_path / "elsewhere" / "p1"
+    elsewhere.mkdir(parents=True)
+    for file in patient.iterdir():
+        (elsewhere / file.name).symlink_to(file)
+    threads = torch.get_num_threads()
+    here = predict_patient(PredictSettings(model, patient, tmp_path / "here"))
+    torch.set_num_threads(threads + 1)
+    there = predict_patient(PredictSettings(model, elsewhere, tmp_path / "there"))
+    torch.set_num_threads(threads)
+    for task in ("rfs", "os"):
+        np.testing.assert_allclose(
+            here[task]["survival"], there[task]["survival"], rtol=0, atol=1e-5
+        )
+    assert here["mvi_probability"] == pytest.approx(there["mvi_probability"], abs=1e-5)
+
+
+def test_everything_asked_for_is_told(model: Path, patient: Path, tmp_path: Path) -> None:
+    told = predict_patient(PredictSettings(model, patient, tmp_path, note="A trial."))
+    assert told["mvi_positive"] == (told["mvi_probability"] >= 0.5)
+    for task in ("rfs", "os"):
+        assert told[task]["risk_group"] == ("high" if told[task]["risk"] > -3.0 else "low")
+        assert len(told[task]["survival"]) == len(told[task]["months"]) == 12
+        assert "median_months" in told[task]
+    assert told["note"] == "A trial."
+    assert told["synthetic_model"]
+    assert len(told["model"]["sha256"]) == 64
+    png = (tmp_path / "prediction.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    text = (tmp_path / "prediction.json").read_text()
+    assert json.loads(text) == told
+
+
+def test_the_activation_lies_over_the_ct(model: Path, patient: Path, tmp_path: Path) -> None:
+    """Its voxels are at their places in NIfTI's own space, read by another library."""
+    predict_patient(PredictSettings(model, patient, tmp_path))
+    activation = nibabel.load(tmp_path / "activation_os.nii.gz")
+    ct = nibabel.load(patient / "mask.nii.gz")
+    assert activation.shape == SMALL.shape[::-1]
+    # The region is centred on the tumour's bounding box.
+    centre = (np.array(activation.shape) - 1) / 2
+    labels = np.asarray(ct.dataobj)
+    tumour = np.argwhere(labels == 2)
+    middle = (tumour.min(axis=0) + tumour.max(axis=0)) / 2
+    np.testing.assert_allclose(
+        apply_affine(activation.affine, centre),
+        apply_affine(ct.affine, middle),
+        atol=0.01,
+    )
+    over = sitk.Resample(
+        sitk.ReadImage(str(patient / "mask.nii.gz")),
+        sitk.ReadImage(str(tmp_path / "activation_os.nii.gz")),
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor,
+    )
+    region = build_region(patient, SMALL)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(over), region.roi.mask)
+
+
+def test_a_patient_unlike_the_training_is_told(model: Path, tmp_path: Path) -> None:
+    patient = write_patient(tmp_path / "p", phases=["portal_venous"])
+    image = sitk.ReadImage(str(patient / "portal_venous.nii.gz"))
+    sitk.WriteImage(image + 400, str(patient / "portal_venous.nii.gz"))
+    told = predict_patient(PredictSettings(model, patient, tmp_path / "out"))["warnings"]
+    assert "The delayed phase is missing; 88% of the training patients had it." in told
+    assert "The arterial phase is missing; 100% of the training patients had it." in told
+    assert any("liver measures 300 HU in the portal venous phase" in warning for warning in told)
+
+
+def test_a_patient_like_the_training_is_not_warned_of(
+    model: Path, patient: Path, tmp_path: Path
+) -> None:
+    told = predict_patient(PredictSettings(model, patient, tmp_path))["warnings"]
+    assert [warning for warning in told if "around the tumour lies" not in warning] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"tumour_diameter_mm": (30.0, 90.0)},
+            r"diameter is \d\d\.\d mm; training saw 30.0 to 90.0",
+        ),
+        ({"slice_spacing_mm": (1.0, 3.0)}, "distance of slices is 4.0 mm; training saw 1.0 to 3.0"),
+        ({"intensity_arterial_core": (5.0, 6.0)}, "arterial phase in the tumour is .* 200 to 240"),
+    ],
+)
+def test_a_quantity_outside_its_range_is_told(
+    patient: Path, change: dict[str, tuple[float, float]], message: str
+) -> None:
+    plan = small_plan()
+    about = about_small_model(plan, small_weights(plan))
+    inputs = replace(about.inputs, ranges={**about.inputs.ranges, **change})
+    region = build_region(patient, SMALL)
+    told = warnings_for(region, stack_rois([region.roi]), replace(about, inputs=inputs))
+    assert any(re.search(message, warning) for warning in told), told
+
+
+def test_a_tampered_model_is_refused(patient: Path, tmp_path: Path) -> None:
+    model = write_small_model(tmp_path / "model")
+    content = bytearray((model / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (model / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelFolderError, match=r"model.safetensors: not the file"):
+        predict_patient(PredictSettings(model, patient, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cox_model_gives_risks_and_groups_without_curves(patient: Path, tmp_path: Path) -> None:
+    model = write_small_model(tmp_path / "cox", survival="cox")
+    told = predict_patient(PredictSettings(model, patient, tmp_path / "out"))
+    assert told["os"].keys() == {"risk", "risk_group"}
+
+
+def test_medians_lie_between_the_edges() -> None:
+    assert median_months([10, 20], [0.8, 0.4]) == pytest.approx(17.5)
+    assert median_months([10, 20], [0.5, 0.4]) == pytest.approx(10)
+    assert median_months([10, 20], [0.25, 0.2]) == pytest.approx(10 * 0.5 / 0.75)
+    assert median_months([10, 20], [0.9, 0.6]) is None
+    assert median_months([], []) is None
+
+
+def test_groups_are_named_from_their_cuts() -> None:
+    assert risk_group(1.0, ()) is None
+    assert [risk_group(risk, (0.0,)) for risk in (-1.0, 0.0, 0.1)] == ["low", "low", "high"]
+    assert [risk_group(risk, (0.0, 1.0)) for risk in (-1.0, 0.5, 2.0)] == [
+        "low",
+        "intermediate",
+        "high",
+    ]
+    assert risk_group(2.5, (0.0, 1.0, 2.0)) == "4 of 4"
 
 
 def test_monai_runs_the_bundle(model: Path, patient: Path, tmp_path: Path) -> None:

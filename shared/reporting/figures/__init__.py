@@ -4,6 +4,7 @@ from shared.reporting.figures.activation import activation_maps_png, activation_
 from shared.reporting.figures.cohort import cohort
 from shared.reporting.figures.convergence import convergence
 from shared.reporting.figures.forest import alone_and_together, by_site, comparison
+from shared.reporting.figures.prediction import prediction_sheet_png
 from shared.reporting.figures.roc import roc
 from shared.reporting.figures.survival import kaplan_meier
 
@@ -16,5 +17,6 @@ __all__ = [
     "comparison",
     "convergence",
     "kaplan_meier",
+    "prediction_sheet_png",
     "roc",
 ]

@@ -25,7 +25,7 @@ def activation_pair(sample: ActivationSample) -> bytes:
         figure.set_layout_engine("none")
         plain = figure.add_axes((0, 0, _SHARE, 1))
         mapped = figure.add_axes((1 - _SHARE, 0, _SHARE, 1))
-        _draw(plain, mapped, sample)
+        draw_sample(plain, mapped, sample)
         return drawing.as_png(figure)
 
 
@@ -38,12 +38,13 @@ def activation_maps_png(samples: Sequence[ActivationSample]) -> bytes:
         for axis in axes:
             axis.set_axis_off()
         for sample, plain, mapped in zip(samples, axes[::2], axes[1::2], strict=False):
-            _draw(plain, mapped, sample)
+            draw_sample(plain, mapped, sample)
             plain.set_title(sample.caption, fontsize=8.5, fontweight="normal")
         return drawing.as_png(figure)
 
 
-def _draw(plain: Axes, mapped: Axes, sample: ActivationSample) -> None:
+def draw_sample(plain: Axes, mapped: Axes, sample: ActivationSample) -> None:
+    """Draw a slice on one axis, and the same slice under its map on the other."""
     for axis in (plain, mapped):
         axis.set_axis_off()
         axis.imshow(sample.image, cmap="gray", vmin=0, vmax=1, interpolation="bilinear")

@@ -1,0 +1,101 @@
+"""What a model says of one patient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from shared.losses.logistic_hazard import survival_curve
+from shared.model import MultiTaskNet, RoiBatch, ranking_score
+from shared.model_folder import ModelFolder
+from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+
+GROUP_NAMES = {2: ("low", "high"), 3: ("low", "intermediate", "high")}
+
+
+@dataclass(frozen=True)
+class SurvivalPrediction:
+    """One survival task.
+
+    Attributes
+    ----------
+    risk : float
+        `shared.model.ranking_score`: higher is worse.
+    group : str or None
+        By the cuts fixed on internal validation; None where there are none.
+    months, survival : tuple of float
+        The curve at the edges of the time grid; empty where the model gives none.
+    median_months : float or None
+        When survival falls to one half; None where it does not within the grid.
+    """
+
+    risk: float
+    group: str | None
+    months: tuple[float, ...]
+    survival: tuple[float, ...]
+    median_months: float | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """All tasks of one patient, at the thresholds of the model's folder."""
+
+    mvi_probability: float
+    mvi_threshold: float | None
+    rfs: SurvivalPrediction
+    os: SurvivalPrediction
+
+    @property
+    def mvi_positive(self) -> bool | None:
+        """Whether the frozen threshold is reached; None where there is none."""
+        if self.mvi_threshold is None:
+            return None
+        return self.mvi_probability >= self.mvi_threshold
+
+    def survival(self, task: SurvivalTask) -> SurvivalPrediction:
+        """Return a survival task's prediction."""
+        return self.rfs if task == "rfs" else self.os
+
+
+@torch.no_grad()
+def predict(model: MultiTaskNet, batch: RoiBatch, about: ModelFolder) -> Prediction:
+    """Predict for a batch of one patient."""
+    outputs = model(batch)
+    found: dict[SurvivalTask, SurvivalPrediction] = {}
+    for task in SURVIVAL_TASKS:
+        months: tuple[float, ...] = ()
+        curve: tuple[float, ...] = ()
+        if about.plan.loss.survival == "logistic_hazard":
+            months = about.plan.time_grid.edges_months
+            curve = tuple(survival_curve(outputs[task].double())[0].tolist())
+        risk = float(ranking_score(outputs[task])[0])
+        group = risk_group(risk, about.risk_cuts.get(task, ()))
+        found[task] = SurvivalPrediction(risk, group, months, curve, median_months(months, curve))
+    probability = float(torch.sigmoid(outputs["mvi"].double())[0])
+    return Prediction(probability, about.mvi_threshold, found["rfs"], found["os"])
+
+
+def risk_group(risk: float, cuts: Sequence[float]) -> str | None:
+    """Return the name of the group; a risk that equals a cut is in the group below it."""
+    if not cuts:
+        return None
+    index = int(np.searchsorted(cuts, risk, side="left"))
+    names = GROUP_NAMES.get(len(cuts) + 1)
+    return names[index] if names else f"{index + 1} of {len(cuts) + 1}"
+
+
+def median_months(months: Sequence[float], survival: Sequence[float]) -> float | None:
+    """Return when a curve falls to one half, linear between the edges; None where it does not.
+
+    Parameters
+    ----------
+    months, survival : sequence of float, length T
+        A falling curve at increasing times; it starts at (0, 1).
+    """
+    before_month, before = 0.0, 1.0
+    for month, value in zip(months, survival, strict=True):
+        if value <= 0.5:
+            return before_month + (month - before_month) * (before - 0.5) / (before - value)
+        before_month, before = month, value
+    return None

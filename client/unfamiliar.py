@@ -1,0 +1,141 @@
+"""What of a patient lies outside what a model saw in training.
+
+A network is as sure of a patient unlike all it learned from as of any other: only a comparison
+with the training patients tells, and the model's folder carries what they looked like.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from client.cohort import Region
+from client.imaging.roi import sample_phase, tumour_overlap
+from shared.model import RoiBatch, direct_features
+from shared.model_folder import ModelFolder
+from shared.preprocessing import PreprocessingSettings
+from shared.regions import REGIONS, region_weights
+from shared.reporting.names import PHASE_NAMES
+from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+from shared.training_inputs import (
+    DIAMETER,
+    INTENSITY,
+    Outside,
+    TrainingInputs,
+    measured,
+    outside,
+)
+
+# Liver with contrast medium, in whatever phase; beyond it a scan is hardly in Hounsfield units.
+_LIVER_HU = (20.0, 200.0)
+_LEAST_COVERED = 0.8
+_IN_PLANE, _SLICES = "in_plane_spacing_mm", "slice_spacing_mm"
+_PLACES = {"core": "in the tumour", "rim": "at the tumour's margin", "ring": "around the tumour"}
+_LENGTHS = {
+    DIAMETER: "The tumour's diameter",
+    _IN_PLANE: "The pixel",
+    _SLICES: "The distance of slices",
+}
+_INTENSITIES = {
+    f"{INTENSITY}_{phase}_{region}": f"The {PHASE_NAMES[phase]} phase {_PLACES[region]}"
+    for phase in PHASES
+    for region in REGIONS
+}
+
+
+def warnings_for(region: Region, batch: RoiBatch, about: ModelFolder) -> tuple[str, ...]:
+    """Return in words what a model has not seen of the kind.
+
+    Parameters
+    ----------
+    region : Region
+    batch : RoiBatch
+        The same patient alone.
+    about : ModelFolder
+    """
+    settings = about.preprocessing
+    unlike = outside(about.inputs, patient_quantities(region, batch))
+    return (
+        *_missing_phases(region.scans, about.inputs),
+        *_unlike_liver(region, settings),
+        *(_in_words(item, settings) for item in unlike),
+        *_coarsened(region, settings),
+        *_not_covered(region),
+    )
+
+
+def patient_quantities(region: Region, batch: RoiBatch) -> dict[str, float]:
+    """Return one patient's quantities by the names of `TrainingInputs.ranges`."""
+    values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
+    found = measured(values[0].cpu().numpy(), known[0].cpu().numpy())
+    spacings = [scan.grid.spacing_mm for scan in region.scans.values()]
+    # Of the coarsest phase: it is the one that training may not have seen.
+    found[_IN_PLANE] = max(max(x, y) for x, y, _ in spacings)
+    found[_SLICES] = max(z for _, _, z in spacings)
+    return found
+
+
+def _missing_phases(present: Collection[Phase], inputs: TrainingInputs) -> list[str]:
+    told = []
+    for phase in PHASES:
+        if phase not in present:
+            share = inputs.phase_share.get(phase)
+            seen = "" if share is None else f"; {share:.0%} of the training patients had it"
+            told.append(f"The {PHASE_NAMES[phase]} phase is missing{seen}.")
+    return told
+
+
+def _unlike_liver(region: Region, settings: PreprocessingSettings) -> list[str]:
+    liver = region.frame.labels == LIVER_LABEL
+    if not liver.any():
+        return []
+    told = []
+    for phase, scan in region.scans.items():
+        hu = float(np.median(sample_phase(scan, region.frame.lattice, settings.window_hu)[liver]))
+        if not _LIVER_HU[0] <= hu <= _LIVER_HU[1]:
+            told.append(
+                f"The liver measures {hu:.0f} HU in the {PHASE_NAMES[phase]} phase: not in"
+                " Hounsfield units, without contrast medium, or not liver?"
+            )
+    return told
+
+
+def _in_words(item: Outside, settings: PreprocessingSettings) -> str:
+    low, high = item.seen
+    if item.quantity in _INTENSITIES:
+        unit = "HU above the liver" if settings.normalisation == "liver" else "HU"
+        value, low, high = (_hu(level, settings) for level in (item.value, low, high))
+        name = _INTENSITIES[item.quantity]
+        return f"{name} is {value:.0f} {unit}; training saw {low:.0f} to {high:.0f}."
+    name = _LENGTHS.get(item.quantity, item.quantity)
+    return f"{name} is {item.value:.1f} mm; training saw {low:.1f} to {high:.1f}."
+
+
+def _hu(level: float, settings: PreprocessingSettings) -> float:
+    """Return a normalised intensity as HU: above the liver, or as such."""
+    if settings.normalisation == "liver":
+        return level * settings.scale_hu
+    low, high = settings.window_hu
+    return low + (level + 1) / 2 * (high - low)
+
+
+def _coarsened(region: Region, settings: PreprocessingSettings) -> list[str]:
+    spacing_mm = region.roi.spacing_mm
+    if np.isclose(spacing_mm, settings.spacing_mm):
+        return []
+    return [
+        f"The tumour does not fit into the region at {settings.spacing_mm:g} mm: the network sees"
+        f" it at {spacing_mm:.1f} mm."
+    ]
+
+
+def _not_covered(region: Region) -> list[str]:
+    everywhere = np.full(region.frame.lattice.shape, TUMOUR_LABEL, np.uint8)
+    told = []
+    for phase, scan in region.scans.items():
+        share = tumour_overlap(scan.grid, region.frame.lattice, everywhere)
+        if share < _LEAST_COVERED:
+            told.append(
+                f"Only {share:.0%} of the region around the tumour lies in the"
+                f" {PHASE_NAMES[phase]} scan; the network sees air in the rest."
+            )
+    return told

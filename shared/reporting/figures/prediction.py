@@ -1,0 +1,184 @@
+"""One patient's prediction on one A4 sheet; it holds pixels, so PNG."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MultipleLocator, PercentFormatter
+
+from shared.reporting import drawing
+from shared.reporting.figures.activation import MAP, draw_sample
+from shared.reporting.names import TASK_NAMES, printable, shorten
+from shared.reporting.palette import BLUE, GREEN, GREY, INK, ORANGE, RED
+from shared.reporting.prediction import PredictedCurve, PredictionSheet
+
+A4_INCHES = (8.27, 11.69)
+_DPI = 120
+_LINE_CHARACTERS = 118
+_MOST_LINES = 14
+_TOLD_MONTHS = (12, 24, 36, 60)
+_LOOK = {"rfs": (ORANGE, "--"), "os": (BLUE, "-")}
+_NOTICE, _NOTICE_PAPER = "#7a4300", "#fff3dd"
+
+
+def prediction_sheet_png(sheet: PredictionSheet) -> bytes:
+    """Return the sheet as a PNG file."""
+    with drawing.house_style():
+        figure = Figure(figsize=A4_INCHES, facecolor="white")
+        figure.set_layout_engine("none")
+        _heading(figure, sheet)
+        boxes = figure.add_axes((0.06, 0.745, 0.88, 0.105))
+        _answers(boxes, sheet)
+        left = figure.add_axes((0.10, 0.52, 0.50, 0.185))
+        _curves(left, sheet.curves)
+        _table(figure.add_axes((0.66, 0.52, 0.28, 0.185)), sheet.curves)
+        _planes(figure, sheet)
+        _notes(figure, sheet)
+        return drawing.as_png(figure, dpi=_DPI)
+
+
+def _heading(figure: Figure, sheet: PredictionSheet) -> None:
+    figure.text(0.06, 0.957, "Prediction for one patient", fontsize=17, fontweight="bold")
+    phases = ", ".join(sheet.phases)
+    figure.text(
+        0.06, 0.936, f"Patient {shorten(sheet.patient, 48)}   Phases used: {phases}", fontsize=9.5
+    )
+    lines = [line for notice in sheet.notices for line in textwrap.wrap(notice, 108)]
+    if lines:
+        figure.text(
+            0.065,
+            0.893,
+            "\n".join(lines[:3]),
+            fontsize=9.5,
+            fontweight="bold",
+            color=_NOTICE,
+            va="center",
+            linespacing=1.35,
+            bbox={"facecolor": _NOTICE_PAPER, "edgecolor": _NOTICE, "pad": 5, "lw": 0.8},
+        )
+
+
+def _answers(axis: Axes, sheet: PredictionSheet) -> None:
+    """Draw three boxes: MVI, RFS, OS."""
+    axis.set_axis_off()
+    axis.set_xlim(0, 3)
+    axis.set_ylim(0, 1)
+    threshold = sheet.mvi_threshold
+    call = "no threshold"
+    if threshold is not None:
+        sign = "at or above" if sheet.mvi_probability >= threshold else "below"
+        call = f"{sign} the threshold of {threshold:.0%}"
+    answers = [("Microvascular invasion", f"{sheet.mvi_probability:.0%}", call, GREEN)]
+    for curve in sheet.curves:
+        group = "no risk group" if curve.group is None else f"{curve.group} risk"
+        answers.append((TASK_NAMES[curve.task], group, _median(curve), _LOOK[curve.task][0]))
+    for column, (title, value, note, colour) in enumerate(answers):
+        axis.add_patch(_box(column))
+        axis.plot([column + 0.02] * 2, [0.06, 0.94], color=colour, lw=4, solid_capstyle="butt")
+        axis.text(column + 0.07, 0.80, title, va="center", fontsize=9.5, fontweight="bold")
+        axis.text(column + 0.07, 0.48, value, va="center", fontsize=17, fontweight="bold")
+        axis.text(column + 0.07, 0.17, note, va="center", fontsize=8.5, color=INK)
+
+
+def _box(column: int) -> Rectangle:
+    return Rectangle((column + 0.005, 0.03), 0.965, 0.94, facecolor="#f5f7fa", edgecolor="#d5dce4")
+
+
+def _median(curve: PredictedCurve) -> str:
+    if not curve.months:
+        return "this model gives no curve"
+    if curve.median_months is None:
+        return f"median not reached in {curve.months[-1]:g} months"
+    return f"median {curve.median_months:.0f} months"
+
+
+def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
+    axis.set_title("Predicted survival")
+    for curve in curves:
+        colour, dash = _LOOK[curve.task]
+        months, survival = [0.0, *curve.months], [1.0, *curve.survival]
+        if curve.months:
+            axis.plot(months, survival, color=colour, ls=dash, label=TASK_NAMES[curve.task])
+        if curve.median_months is not None:
+            axis.plot(curve.median_months, 0.5, "o", color=colour, ms=6)
+    axis.axhline(0.5, color=GREY, ls=":", lw=1)
+    axis.set_ylim(0, 1.02)
+    axis.set_xlim(left=0)
+    axis.xaxis.set_major_locator(MultipleLocator(12))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_xlabel("Months after treatment")
+    if any(curve.months for curve in curves):
+        axis.legend(loc="lower left")
+
+
+def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
+    """Write survival at the usual times."""
+    axis.set_axis_off()
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 6)
+    axis.text(0, 5.4, "Months", fontsize=9, fontweight="bold")
+    names = {"rfs": "RFS", "os": "OS"}
+    for column, curve in zip((0.62, 1.0), curves, strict=False):
+        axis.text(column, 5.4, names[curve.task], ha="right", fontsize=9, fontweight="bold")
+    for row, month in enumerate(_TOLD_MONTHS):
+        height = 4.5 - 0.9 * row
+        axis.plot([0, 1], [height + 0.62] * 2, color="#d5dce4", lw=0.8)
+        axis.text(0, height, str(month), fontsize=9)
+        for column, curve in zip((0.62, 1.0), curves, strict=False):
+            axis.text(column, height, _at(curve, month), ha="right", fontsize=9)
+
+
+def _at(curve: PredictedCurve, month: float) -> str:
+    if not curve.months or month > curve.months[-1]:
+        return "–"
+    return f"{np.interp(month, [0.0, *curve.months], [1.0, *curve.survival]):.0%}"
+
+
+def _planes(figure: Figure, sheet: PredictionSheet) -> None:
+    """Draw each plane twice, above as it is and below under its map; beside them what it says."""
+    figure.text(0.06, 0.473, "Where the network looks", fontsize=10.5, fontweight="bold")
+    height = 0.152
+    width = height * A4_INCHES[1] / A4_INCHES[0]
+    for column, sample in enumerate(sheet.planes[:3]):
+        x = 0.06 + column * (width + 0.008)
+        plain = figure.add_axes((x, 0.451 - height, width, height))
+        mapped = figure.add_axes((x, 0.446 - 2 * height, width, height))
+        draw_sample(plain, mapped, sample)
+        plain.text(0, 1.01, sample.caption, transform=plain.transAxes, fontsize=8)
+    beside = 0.06 + 3 * (width + 0.008) + 0.008
+    told = [
+        "Above: the scan, the tumour outlined in blue. Below: the same under the activation map.",
+        sheet.activation_note,
+    ]
+    text = "\n\n".join("\n".join(textwrap.wrap(part, 27)) for part in told)
+    figure.text(beside, 0.451, text, fontsize=8, va="top", linespacing=1.35)
+    ramp = figure.add_axes((beside, 0.151, 0.12, 0.009))
+    ramp.imshow(np.linspace(0, 1, 64)[None], cmap=MAP, aspect="auto")
+    ramp.set_axis_off()
+    figure.text(beside, 0.163, "less           more evidence", fontsize=7.5)
+
+
+def _notes(figure: Figure, sheet: PredictionSheet) -> None:
+    """Write warnings and where the model comes from; what does not fit is counted."""
+    lines: list[str] = []
+    for warning in sheet.warnings:
+        lines += textwrap.wrap(
+            printable(warning), _LINE_CHARACTERS, initial_indent="• ", subsequent_indent="  "
+        )
+    if not sheet.warnings:
+        lines = ["None: what was compared lies within what training saw."]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 1], "… more in prediction.json"]
+    figure.text(
+        0.06,
+        0.118,
+        "Unlike what the model saw in training",
+        fontsize=10.5,
+        fontweight="bold",
+        color=RED if sheet.warnings else INK,
+    )
+    figure.text(0.06, 0.110, "\n".join(lines), fontsize=8, va="top", linespacing=1.3)
+    figure.text(0.06, 0.018, "\n".join(sheet.footer), fontsize=7.5, color=GREY, linespacing=1.3)

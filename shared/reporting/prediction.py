@@ -1,0 +1,57 @@
+"""One patient's prediction on one sheet: plain values, whoever computed them."""
+
+from dataclasses import dataclass
+
+from shared.reporting.content import ActivationSample
+from shared.tasks import SurvivalTask
+
+
+@dataclass(frozen=True)
+class PredictedCurve:
+    """One survival task of one patient.
+
+    Attributes
+    ----------
+    group : str or None
+        Risk group in words.
+    months, survival : tuple of float
+        At the edges of the time grid; empty where the model gives no curve.
+    median_months : float or None
+        None where the curve does not fall to one half.
+    """
+
+    task: SurvivalTask
+    group: str | None
+    months: tuple[float, ...]
+    survival: tuple[float, ...]
+    median_months: float | None
+
+
+@dataclass(frozen=True)
+class PredictionSheet:
+    """Everything on the sheet.
+
+    Attributes
+    ----------
+    patient : str
+        The folder's name; the sheet stays at the site.
+    notices : tuple of str
+        What must be read first: synthetic model, smoke test.
+    planes : tuple of ActivationSample
+        The tumour in three planes.
+    warnings : tuple of str
+        What lies outside what the model saw.
+    footer : tuple of str
+        Where the model comes from.
+    """
+
+    patient: str
+    notices: tuple[str, ...]
+    mvi_probability: float
+    mvi_threshold: float | None
+    curves: tuple[PredictedCurve, ...]
+    planes: tuple[ActivationSample, ...]
+    phases: tuple[str, ...]
+    activation_note: str
+    warnings: tuple[str, ...]
+    footer: tuple[str, ...]
