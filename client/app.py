@@ -14,10 +14,20 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.evaluation import judge, sum_features
+from client.evidence.describe import describe
+from client.evidence.gather import cohorts_of, gather_evidence, rule_of
 from client.site import Site
 from client.site_file import site_from_node_config
 from client.split import Split, split_cases
 from client.training import train_locally
+from shared.evidence.messages import (
+    DESCRIBE,
+    EVIDENCE,
+    read_evidence_request,
+    write_description,
+    write_evidence,
+)
+from shared.evidence.request import follow_up_grid
 from shared.model import MultiTaskNet
 from shared.plan import Plan, new_model
 from shared.protocol import (
@@ -51,7 +61,15 @@ def build_client_app(site_of: Callable[[Context], Site]) -> ClientApp:
 
     @app.query()
     def query(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: _sum_features(message, site_of(context)))
+
+    @app.query(DESCRIBE)
+    def describe_cohorts(message: Message, context: Context) -> Message:
         return _answer(message, lambda: _describe(message, site_of(context)))
+
+    @app.evaluate(EVIDENCE)
+    def evidence(message: Message, context: Context) -> Message:
+        return _answer(message, lambda: _give_evidence(message, site_of(context)))
 
     return app
 
@@ -119,13 +137,35 @@ def _evaluate(message: Message, site: Site) -> RecordDict:
 
 
 def _describe(message: Message, site: Site) -> RecordDict:
+    _, _, plan = _accept(message, site)
+    cohorts = cohorts_of(site, plan)
+    return write_description(describe(site, cohorts, follow_up_grid(plan), rule_of(site)))
+
+
+def _give_evidence(message: Message, site: Site) -> RecordDict:
+    weights, _, plan = _accept(message, site)
+    request = read_evidence_request(message)
+    model = _load(plan, weights, site.torch_device)
+    return write_evidence(gather_evidence(model, plan, site, request))
+
+
+def _sum_features(message: Message, site: Site) -> RecordDict:
     _, _, split = _prepare(message, site)
     sums = sum_features(split.training, minimum_count=site.minimum_count)
     return write_feature_sums(site.name, sums)
 
 
 def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:
-    """Read the message, check that it fits this site, and load the model that it carries."""
+    """Accept a message of training, and load the model that it carries."""
+    weights, instruction, plan = _accept(message, site)
+    if site.role == "external":
+        raise ProtocolError(ErrorCode.NO_PATIENTS, "an external site trains no model")
+    model = _load(plan, weights, site.torch_device)
+    return model, instruction, split_cases(site.cases, plan.seed, plan.training_fraction)
+
+
+def _accept(message: Message, site: Site) -> tuple[Weights, Instruction, Plan]:
+    """Read a message and check that it fits this site."""
     weights, instruction = read_instruction(message)
     plan = instruction.plan
     if plan.preprocessing != site.preprocessing:
@@ -135,8 +175,7 @@ def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, S
         )
     if torch.get_num_threads() != site.threads:
         torch.set_num_threads(site.threads)
-    model = _load(plan, weights, site.torch_device)
-    return model, instruction, split_cases(site.cases, plan.seed, plan.training_fraction)
+    return weights, instruction, plan
 
 
 def _load(plan: Plan, weights: Weights, device: torch.device) -> MultiTaskNet:

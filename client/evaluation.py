@@ -1,16 +1,21 @@
 """Predictions on a site's patients, and the sums that judge a model by them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from client.batches import collate, in_order
 from client.cohort import PreparedCase
 from shared.judgement import Judgement, LossSum
+from shared.losses.logistic_hazard import survival_curve
 from shared.losses.multitask import Targets, multitask_loss, targets_from_labels
 from shared.metrics.classification import ScoreHistogram
 from shared.metrics.concordance import PairCounts, concordance_pairs
+from shared.metrics.labelled import FloatArray
+from shared.metrics.predictions import Predictions, SurvivalPredictions
 from shared.model import MultiTaskNet, direct_features, ranking_score
 from shared.plan import Plan
 from shared.regions import region_weights
@@ -31,6 +36,70 @@ def infer(
         task: torch.cat([outputs[task].cpu() for outputs in batches])[: len(cases)]
         for task in TASKS
     }
+
+
+def predict_cases(
+    model: MultiTaskNet,
+    plan: Plan,
+    cases: Sequence[PreparedCase],
+    sites: Sequence[str],
+    device: torch.device,
+) -> Predictions:
+    """Predict patients and put their labels beside it: rows that stay where they are made.
+
+    Parameters
+    ----------
+    model : MultiTaskNet
+    plan : Plan
+    cases : sequence of PreparedCase
+    sites : sequence of str
+        The site of each case.
+    device : torch.device
+    """
+    if not cases:
+        return beside_labels((), (), np.empty(0), dict.fromkeys(SURVIVAL_TASKS, np.empty(0)))
+    outputs = infer(model.to(device), cases, device)
+    curves = (
+        {task: survival_curve(outputs[task].double()).numpy() for task in SURVIVAL_TASKS}
+        if plan.loss.survival == "logistic_hazard"
+        else {}
+    )
+    return beside_labels(
+        cases,
+        sites,
+        torch.sigmoid(outputs["mvi"].double()).numpy(),
+        {task: ranking_score(outputs[task]).numpy() for task in SURVIVAL_TASKS},
+        curves,
+    )
+
+
+def beside_labels(
+    cases: Sequence[PreparedCase],
+    sites: Sequence[str],
+    mvi_probability: FloatArray,
+    risk: Mapping[SurvivalTask, FloatArray],
+    survival: Mapping[SurvivalTask, FloatArray] | None = None,
+) -> Predictions:
+    """Put predictions of any method beside the patients' labels."""
+
+    def task(name: SurvivalTask) -> SurvivalPredictions:
+        outcomes = [getattr(case.labels, name) for case in cases]
+        return SurvivalPredictions(
+            months=np.array([math.nan if x is None else x.months for x in outcomes], dtype=float),
+            event=np.array([math.nan if x is None else x.event for x in outcomes], dtype=float),
+            risk=risk[name],
+            survival=(survival or {}).get(name, np.empty((len(outcomes), 0))),
+        )
+
+    mvi = [case.labels.mvi for case in cases]
+    return Predictions(
+        patient_id=tuple(case.patient_id for case in cases),
+        site=tuple(sites),
+        mvi_label=np.array([math.nan if label is None else label for label in mvi], dtype=float),
+        mvi_probability=mvi_probability,
+        rfs=task("rfs"),
+        os=task("os"),
+    )
 
 
 def sum_features(cases: Sequence[PreparedCase], *, minimum_count: int) -> FeatureSums:

@@ -1,10 +1,11 @@
 """One institution as its own ClientApp sees it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
-from client.cohort import PreparedCase
+from client.cohort import PreparedCase, SetAside
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,12 @@ class Site:
         CPU threads of training; sums over threads round differently for another number.
     device : str
         Where the network runs, as torch names it.
+    role : str
+        ``"training"``, or ``"external"``: its patients judge models and never train one.
+    set_aside : tuple of SetAside
+        The site's own list; the coordinator gets numbers by reason.
+    bootstrap_seed : int
+        From which the site draws resamples; its own secret, but in a simulation.
     """
 
     name: str
@@ -31,6 +38,9 @@ class Site:
     minimum_count: int = 5
     threads: int = 1
     device: str = "cpu"
+    role: Literal["training", "external"] = "training"
+    set_aside: tuple[SetAside, ...] = ()
+    bootstrap_seed: int = 0
 
     @property
     def torch_device(self) -> torch.device:

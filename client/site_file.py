@@ -8,6 +8,7 @@ from flwr.app import Context
 from omegaconf import OmegaConf
 
 from client.cohort import prepare_site
+from client.evidence.secret import SEED_FILE, own_seed
 from client.site import Site
 from shared.config import ConfigurationError, build
 from shared.preprocessing import PreprocessingSettings
@@ -80,4 +81,6 @@ def site_from_node_config(context: Context) -> Site:
         minimum_count=site_file.minimum_count,
         threads=site_file.threads,
         device=site_file.device,
+        set_aside=prepared.set_aside,
+        bootstrap_seed=own_seed(site_file.cache_dir / SEED_FILE),
     )

@@ -102,5 +102,6 @@ def count_cells(
     cell = np.searchsorted(starts, position, side="right") - 1
     member = (cell[:, None] == np.arange(len(starts))).astype(np.float64)
     each = member[:, :, None] * columns[:, None, :]
-    sums = weights @ each.reshape(len(position), -1)
+    width = len(starts) * columns.shape[1]
+    sums = weights @ each.reshape(len(position), width)
     return Cells(starts, sums.reshape(len(weights), len(starts), columns.shape[1]))

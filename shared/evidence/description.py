@@ -95,6 +95,12 @@ class CohortDescription:
         default_factory=lambda: dict.fromkeys(SURVIVAL_TASKS, None)
     )
 
+    def fits(self, follow_up_bins: int) -> bool:
+        """Return whether all cells lie on the common axes."""
+        histograms = [(MEASURES[n].bins, sums.histogram) for n, sums in self.measures.items()]
+        cells = [*histograms, *((follow_up_bins, c) for c in self.follow_up.values())]
+        return all(c is None or c.starts[-1] < bins for bins, c in cells)
+
 
 @dataclass(frozen=True, eq=False)
 class Description:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.evidence.axes import PROBABILITY, RISK
 from shared.evidence.cells import Cells, FloatArray
 from shared.results import Cohort
 from shared.tasks import SurvivalTask
@@ -47,6 +48,14 @@ class MviSums:
         _check("pairs", self.pairs, (rows, 3))
         _check("squared_error", self.squared_error, (rows,))
         _check("confusion", self.confusion, (rows, 4))
+
+    def fits(self, rows: int) -> bool:
+        """Return whether all is told for so many resamples, or nothing."""
+        arrays = (self.pairs, self.squared_error, self.confusion)
+        cells = () if self.scores is None else (self.scores,)
+        return all(a is None or len(a) == rows for a in arrays) and all(
+            len(c.values) == rows and c.starts[-1] < PROBABILITY.bins for c in cells
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +114,23 @@ class SurvivalSums:
             _check_cells("groups", cells, 2)
         for cells in self.calibration:
             _check_cells("calibration", cells, 3)
+
+    def fits(self, rows: int, *, groups: int, horizons: int, times: int, bins: int) -> bool:
+        """Return whether all is told for what was asked, or not at all."""
+        arrays = (self.pairs, self.weighted_pairs, self.auc, self.brier)
+        return (
+            all(a is None or len(a) == rows for a in arrays)
+            and (self.auc is None or self.auc.shape[1] == horizons)
+            and (self.brier is None or self.brier.shape[1] == times)
+            and (self.brier is None) == (self.brier_patients is None)
+            and (self.brier_patients is None or len(self.brier_patients) == times)
+            and (self.risk is None or self.risk.starts[-1] < RISK.bins)
+            and len(self.groups) in (0, groups)
+            and all(len(c.values) == rows and c.starts[-1] < bins for c in self.groups)
+            and len(self.calibration) in (0, horizons)
+            and all(c.starts[-1] < PROBABILITY.bins for c in self.calibration)
+            and all(len(c.values) == 1 for c in self.calibration)
+        )
 
 
 @dataclass(frozen=True, eq=False)

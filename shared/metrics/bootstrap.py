@@ -157,6 +157,25 @@ def f1_estimate(
     )
 
 
+def percentile_estimate(values: FloatArray, *, n: int) -> Estimate:
+    """Return the value of row 0 with the percentile interval of the resamples behind it.
+
+    Parameters
+    ----------
+    values : ndarray, shape (1 + B,)
+        NaN where a resample has no value. Where row 0 has none, `value` is None; where more
+        than half of the resamples have none, or there are no resamples, `ci95` is None.
+    n : int
+    """
+    if np.isnan(values[0]):
+        return Estimate(value=None, ci95=None, n=n)
+    drawn = values[1:][~np.isnan(values[1:])]
+    if not len(drawn) or 2 * len(drawn) < len(values) - 1:
+        return Estimate(value=float(values[0]), ci95=None, n=n)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Estimate(value=float(values[0]), ci95=(float(low), float(high)), n=n)
+
+
 def _with_cohort(weights: FloatArray) -> FloatArray:
     # Row 0 is the cohort itself, everyone once: the value and its interval from one formula.
     return np.concatenate([np.ones((1, weights.shape[1])), weights])
@@ -177,15 +196,9 @@ def _pair_sum(first: FloatArray, pairs: FloatArray, second: FloatArray) -> Float
 def _estimate(
     numerator: FloatArray, denominator: FloatArray, defined: BoolArray, *, n: int
 ) -> Estimate:
-    if not defined[0]:
-        return Estimate(value=None, ci95=None, n=n)
-    value = float(numerator[0] / denominator[0])
-    drawn = defined[1:]
-    if 2 * drawn.sum() < len(drawn):
-        return Estimate(value=value, ci95=None, n=n)
-    ratios = numerator[1:][drawn] / denominator[1:][drawn]
-    low, high = np.quantile(ratios, (0.025, 0.975))
-    return Estimate(value=value, ci95=(float(low), float(high)), n=n)
+    ratios = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratios, where=defined)
+    return percentile_estimate(ratios, n=n)
 
 
 def _labelled_sites(site: Sequence[str], known: BoolArray) -> list[str]:

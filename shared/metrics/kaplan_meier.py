@@ -11,6 +11,8 @@ from shared.metrics.labelled import FloatArray, labelled_survival
 from shared.time_grid import TimeGrid
 
 IntArray = NDArray[np.int64]
+# Counts are whole, or fractions where a site's merged intervals were spread over a finer grid.
+Counts = NDArray[np.int64] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class SurvivalCounts:
     ----------
     times_months : ndarray, shape (K,), float64
         Strictly increasing.
-    events, censored : ndarray, shape (K,), int64
+    events, censored : ndarray, shape (K,)
         A patient censored at a time is still at risk for the events of that time.
 
     Raises
@@ -34,8 +36,8 @@ class SurvivalCounts:
     """
 
     times_months: FloatArray
-    events: IntArray
-    censored: IntArray
+    events: Counts
+    censored: Counts
 
     def __post_init__(self) -> None:
         if not self.times_months.shape == self.events.shape == self.censored.shape:
@@ -47,7 +49,7 @@ class SurvivalCounts:
 
     def __add__(self, other: "SurvivalCounts") -> "SurvivalCounts":
         times = np.union1d(self.times_months, other.times_months)
-        sums = np.zeros((2, len(times)), dtype=np.int64)
+        sums = np.zeros((2, len(times)), dtype=np.result_type(self.events, other.events))
         for part in (self, other):
             sums[:, np.searchsorted(times, part.times_months)] += [part.events, part.censored]
         return SurvivalCounts(times, sums[0], sums[1])
@@ -55,21 +57,29 @@ class SurvivalCounts:
     @property
     def patients(self) -> int:
         """Number of patients counted."""
-        return int(self.events.sum() + self.censored.sum())
+        return round(float(self.events.sum() + self.censored.sum()))
 
     @property
-    def at_risk(self) -> IntArray:
+    def at_risk(self) -> Counts:
         """Patients under observation just before each time, shape (K,)."""
         leaving = self.events + self.censored
-        at_risk: IntArray = leaving[::-1].cumsum()[::-1]
+        at_risk: Counts = leaving[::-1].cumsum()[::-1]
         return at_risk
 
     @property
     def survival(self) -> FloatArray:
         """Kaplan-Meier estimate just after each time, shape (K,); 1 before the first."""
-        at_risk = np.maximum(self.at_risk, 1)
-        kept: FloatArray = 1 - self.events / at_risk
+        kept: FloatArray = 1 - _share(self.events, self.at_risk)
         return kept.cumprod()
+
+    @property
+    def observed(self) -> FloatArray:
+        """Chance to be uncensored still just before each time, shape (K,).
+
+        The Kaplan-Meier estimate of the time to censoring; events at a time come first.
+        """
+        kept = (1 - _share(self.censored, self.at_risk - self.events)).cumprod()
+        return np.concatenate([np.ones(1), kept[:-1]])[: len(kept)]
 
     def confidence_band(self, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
         """Return the pointwise lower and upper limit of `survival`, each of shape (K,).
@@ -78,9 +88,9 @@ class SurvivalCounts:
         (Kalbfleisch and Prentice 2002, section 1.4). It has no width where S is 1, and both
         limits are 0 where S is 0: there the scale ends.
         """
-        survival, at_risk = self.survival, np.maximum(self.at_risk, 1)
-        remaining = np.maximum(at_risk - self.events, 1)
-        deviation = np.sqrt(np.cumsum(self.events / (at_risk * remaining)))
+        survival, at_risk = self.survival, self.at_risk
+        variance = np.cumsum(_share(self.events, at_risk * (at_risk - self.events)))
+        deviation = np.sqrt(np.maximum(variance, 0))
         inside = (survival > 0) & (survival < 1)
         log_survival = np.log(survival, where=inside, out=np.full_like(survival, -1.0))
         spread = np.exp(ndtri((1 + level) / 2) * deviation / -log_survival)
@@ -93,7 +103,7 @@ class SurvivalCounts:
         steps = np.concatenate([[1.0], self.survival])
         return steps[np.searchsorted(self.times_months, np.asarray(months), side="right")]
 
-    def at_risk_at(self, months: ArrayLike) -> IntArray:
+    def at_risk_at(self, months: ArrayLike) -> Counts:
         """Return the numbers at risk just before given times, of their shape."""
         counts = np.concatenate([self.at_risk, [0]])
         return counts[np.searchsorted(self.times_months, np.asarray(months), side="left")]
@@ -150,7 +160,7 @@ def log_rank(groups: Sequence[SurvivalCounts]) -> float | None:
     share = at_risk / total
     difference = (events - deaths * share).sum(axis=1)
     # With one patient left there is no variance; the guard only avoids 0 / 0.
-    spread = deaths * (total - deaths) / np.maximum(total - 1, 1)
+    spread = deaths * np.maximum(total - deaths, 0) / np.maximum(total - 1, 1)
     covariance = np.diag((spread * share).sum(axis=1)) - (spread * share) @ share.T
     counted = np.flatnonzero(np.diag(covariance) > 0)[:-1]
     if not len(counted):
@@ -168,8 +178,15 @@ def _count(times: FloatArray, position: IntArray, event: NDArray[np.bool_]) -> S
     )
 
 
-def _events_at(group: SurvivalCounts, times: FloatArray) -> IntArray:
-    events = np.zeros(len(times), dtype=np.int64)
+def _share(part: Counts, whole: Counts) -> FloatArray:
+    """Return part / whole, at most 1, and 0 where nobody is there."""
+    share = np.zeros(len(part))
+    np.divide(part, whole, out=share, where=whole > 0)
+    return np.asarray(np.minimum(share, 1))
+
+
+def _events_at(group: SurvivalCounts, times: FloatArray) -> FloatArray:
+    events = np.zeros(len(times))
     seen = group.events > 0
     events[np.searchsorted(times, group.times_months[seen])] = group.events[seen]
     return events

@@ -1,0 +1,139 @@
+"""An institution's patients in sums, before any training."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from client.batches import collate
+from client.cohort import PreparedCase
+from client.evidence.reasons import reason_code
+from client.evidence.rule import Rule
+from client.site import Site
+from shared.evidence.axes import follow_up_position
+from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
+from shared.evidence.description import (
+    MANUFACTURERS,
+    MEASURES,
+    REASONS,
+    CohortDescription,
+    Description,
+    MeasureSums,
+)
+from shared.results import Cohort
+from shared.tasks import LIVER_LABEL, PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Survival, Task
+from shared.time_grid import TimeGrid
+
+Cases = Sequence[PreparedCase]
+
+
+def describe(
+    site: Site, cohorts: Mapping[Cohort, Cases], follow_up: TimeGrid, rule: Rule
+) -> Description:
+    """Return the site's cohorts in sums, each count of enough patients.
+
+    Parameters
+    ----------
+    site : Site
+    cohorts : mapping of Cohort to sequence of PreparedCase
+    follow_up : TimeGrid
+        The federation's.
+    rule : Rule
+    """
+    used = {case.patient_id for case in site.cases}
+    excluded = {row.patient_id for row in site.set_aside} - used
+    codes = Counter(reason_code(row.reason) for row in site.set_aside)
+    return Description(
+        site=site.name,
+        minimum_count=rule.minimum_count,
+        cohorts={name: describe_cohort(cases, follow_up, rule) for name, cases in cohorts.items()},
+        set_aside={reason: rule.told(codes[reason]) for reason in REASONS},
+        excluded=rule.told(len(excluded)),
+    )
+
+
+def describe_cohort(cases: Cases, follow_up: TimeGrid, rule: Rule) -> CohortDescription:
+    """Return one cohort in sums; of fewer patients than the minimum count, nothing."""
+    patients = len(cases)
+    if not rule.allows(patients):
+        return CohortDescription(
+            patients=None,
+            known=dict.fromkeys(TASKS, None),
+            events=dict.fromkeys(TASKS, None),
+            phases=dict.fromkeys(PHASES, None),
+            manufacturers=dict.fromkeys(MANUFACTURERS, None),
+        )
+    known = {task: sum(getattr(case.labels, task) is not None for case in cases) for task in TASKS}
+    return CohortDescription(
+        patients=patients,
+        known={task: rule.told_part(known[task], patients) for task in TASKS},
+        events={task: rule.told_part(_events(cases, task), known[task]) for task in TASKS},
+        phases={
+            phase: rule.told_part(sum(case.present[index] for case in cases), patients)
+            for index, phase in enumerate(PHASES)
+        },
+        manufacturers={**dict.fromkeys(MANUFACTURERS, 0), "unknown": patients},
+        measures=_measures(cases, rule),
+        follow_up={
+            task: _follow_up([getattr(case.labels, task) for case in cases], follow_up, rule)
+            for task in SURVIVAL_TASKS
+        },
+    )
+
+
+def _events(cases: Cases, task: Task) -> int:
+    if task == "mvi":
+        return sum(bool(case.labels.mvi) for case in cases)
+    outcomes = [getattr(case.labels, task) for case in cases]
+    return sum(outcome is not None and outcome.event for outcome in outcomes)
+
+
+def _follow_up(outcomes: Sequence[Survival | None], grid: TimeGrid, rule: Rule) -> Cells | None:
+    """Return events and censorings along the grid; None where either are too few."""
+    known = [outcome for outcome in outcomes if outcome is not None]
+    events = sum(outcome.event for outcome in known)
+    if not known or not rule.allows(len(known), events, len(known) - events):
+        return None
+    months, event = [x.months for x in known], [x.event for x in known]
+    position = follow_up_position(grid, months, event)
+    _, seen = grid.discretise(months, event)
+    starts = merged_starts(np.bincount(position, minlength=grid.intervals + 1), rule.minimum_count)
+    columns = np.stack([seen, ~seen], axis=1).astype(np.float64)
+    return count_cells(np.ones((1, len(known))), position, columns, starts)
+
+
+def _measures(cases: Cases, rule: Rule) -> dict[str, MeasureSums]:
+    values: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for case in cases:
+        for name, value in measure(case).items():
+            values[name].append(value)
+    return {name: _sums(name, np.array(found), rule) for name, found in values.items()}
+
+
+def measure(case: PreparedCase) -> dict[str, float]:
+    """Return a patient's measures, keys of `MEASURES`; those that are not known are absent."""
+    roi = collate([case])
+    mask, spacing_mm = roi.mask[0].numpy(), float(roi.spacing_mm[0])
+    tumour, liver = mask == TUMOUR_LABEL, mask == LIVER_LABEL
+    values = {
+        "tumour_diameter_mm": spacing_mm * (6 * int(tumour.sum()) / np.pi) ** (1 / 3),
+        "roi_spacing_mm": spacing_mm,
+    }
+    for index, phase in enumerate(PHASES):
+        if not case.present[index]:
+            continue
+        intensity = roi.phases[0, index].numpy()
+        for name, region in (("liver", liver), ("tumour", tumour)):
+            if region.any():
+                values[f"{name}_intensity_{phase}"] = float(intensity[region].mean(dtype=float))
+    return values
+
+
+def _sums(name: str, values: FloatArray, rule: Rule) -> MeasureSums:
+    if not len(values) or not rule.allows(len(values)):
+        return MeasureSums()
+    position = MEASURES[name].position(values)
+    starts = merged_starts(np.bincount(position, minlength=MEASURES[name].bins), rule.minimum_count)
+    once = np.ones((1, len(values)))
+    histogram = count_cells(once, position, np.ones((len(values), 1)), starts)
+    return MeasureSums(len(values), float(values.sum()), float((values**2).sum()), histogram)

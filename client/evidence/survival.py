@@ -1,0 +1,231 @@
+"""Sums that judge the predictions of one survival task on one institution's patients.
+
+Ties of an event and a censoring: the event comes first, so that who is censored at a time has
+outlived it. Weights are inverse probabilities of being under observation still, just before the
+patient's own time, from the federation's censoring curve, taken as linear between its edges.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.evidence.rule import Rule
+from shared.evidence.axes import PROBABILITY, RISK, follow_up_position
+from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
+from shared.evidence.request import EvidenceRequest
+from shared.evidence.sums import SurvivalSums
+from shared.metrics.labelled import BoolArray, SurvivalRows, labelled_survival
+from shared.metrics.predictions import SurvivalPredictions
+from shared.results import Cohort
+from shared.tasks import SurvivalTask
+from shared.time_grid import TimeGrid
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted:
+    """Patients by their outcome, and how much each of them stands for.
+
+    Attributes
+    ----------
+    rows : SurvivalRows
+    weights : ndarray, shape (R, n)
+        Of the resamples.
+    grid : TimeGrid
+    censoring : tuple of float or None
+        Probability of being under observation just before each edge.
+    """
+
+    rows: SurvivalRows
+    weights: FloatArray
+    grid: TimeGrid
+    censoring: tuple[float, ...] | None
+
+    @property
+    def inverse(self) -> FloatArray:
+        """Inverse probability of being uncensored at the patient's own time, shape (n,)."""
+        return inverse_censoring(self.grid, self.censoring or (), self.rows.time)
+
+    def inverse_at(self, months: float) -> float:
+        """Return that of being uncensored at one time."""
+        return float(inverse_censoring(self.grid, self.censoring or (), np.array([months]))[0])
+
+    def cases(self, months: float) -> BoolArray:
+        """Return who had the event by a time, shape (n,)."""
+        return self.rows.event & (self.rows.time <= months)
+
+    def controls(self, months: float) -> BoolArray:
+        """Return who is known to have outlived it, shape (n,)."""
+        time = self.rows.time
+        outlived: BoolArray = (time > months) | ((time == months) & ~self.rows.event)
+        return outlived
+
+
+def survival_sums(
+    predictions: SurvivalPredictions,
+    curve_months: tuple[float, ...],
+    *,
+    site: str,
+    cohort: Cohort,
+    task: SurvivalTask,
+    request: EvidenceRequest,
+    rule: Rule,
+) -> SurvivalSums:
+    """Return a cohort's sums; all are withheld where too few had the event, or too few did not.
+
+    Parameters
+    ----------
+    predictions : SurvivalPredictions
+    curve_months : tuple of float
+        Where the predicted curves are given.
+    site, cohort, task : str
+        Whose resamples are drawn.
+    request : EvidenceRequest
+    rule : Rule
+    """
+    rows = labelled_survival(predictions.months, predictions.event, predictions.risk)
+    patients, events = len(rows.time), int(rows.event.sum())
+    if not rule.allows(patients):
+        return SurvivalSums(labelled=None)
+    if patients == 0 or not rule.allows(events, patients - events):
+        return SurvivalSums(labelled=patients)
+    weights = rule.weights(site, patients, f"{cohort}/{task}", request.resamples)
+    if request.thresholds is None:
+        return SurvivalSums(labelled=patients, risk=_risk(rows, rule))
+    censoring = request.censoring.get(cohort, {}).get(task)
+    known = _Weighted(rows, weights, request.follow_up, censoring)
+    pairs, weighted = _pairs(known, request.horizons_months[-1])
+    curves = predictions.survival[rows.known] if len(curve_months) else None
+    brier, brier_patients = None, None
+    calibration: tuple[Cells, ...] = ()
+    if curves is not None and curves.shape[1] and censoring is not None:
+        at = curves_at(curves, curve_months, request.brier_months)
+        brier, brier_patients = _brier(known, at, request.brier_months, rule)
+        at = curves_at(curves, curve_months, request.horizons_months)
+        calibration = _calibration(known, at, request.horizons_months, rule)
+    return SurvivalSums(
+        labelled=patients,
+        pairs=pairs,
+        weighted_pairs=weighted,
+        groups=_groups(known, request.thresholds.cuts(task), rule),
+        auc=None if censoring is None else _auc(known, request.horizons_months, rule),
+        brier=brier,
+        brier_patients=brier_patients,
+        calibration=calibration,
+    )
+
+
+def inverse_censoring(
+    grid: TimeGrid, censoring: tuple[float, ...], months: FloatArray
+) -> FloatArray:
+    """Return 1 / G at given times, of their shape; 0 where nobody was under observation."""
+    observed = np.interp(months, (0.0, *grid.edges_months), (1.0, *censoring))
+    return np.divide(1.0, observed, out=np.zeros_like(observed), where=observed > 0)
+
+
+def curves_at(
+    curves: FloatArray, curve_months: tuple[float, ...], months: tuple[float, ...]
+) -> FloatArray:
+    """Return predicted survival at given times, shape (n, len(months)), linear between edges."""
+    known = np.concatenate([np.ones((len(curves), 1)), curves], axis=1)
+    edges = (0.0, *curve_months)
+    return np.array([np.interp(months, edges, curve) for curve in known]).reshape(-1, len(months))
+
+
+def _risk(rows: SurvivalRows, rule: Rule) -> Cells:
+    position = RISK.position(rows.risk)
+    starts = merged_starts(np.bincount(position, minlength=RISK.bins), rule.minimum_count)
+    once = np.ones((1, len(position)))
+    return count_cells(once, position, np.ones((len(position), 1)), starts)
+
+
+def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray | None]:
+    """Return Harrell's pairs and, where the censoring is known, Uno's up to the last horizon."""
+    rows, weights = known.rows, known.weights
+    time, risk = rows.time, rows.risk
+    first = rows.event
+    outlived = (time > time[first, None]) | ((time == time[first, None]) & ~rows.event)
+    higher, equal = risk[first, None] > risk, risk[first, None] == risk
+    orders = [outlived & higher, outlived & ~higher & ~equal, outlived & equal]
+    sums = [_pair_sum(weights[:, first], order.astype(float), weights) for order in orders]
+    if known.censoring is None:
+        return np.stack(sums, axis=1), None
+    inverse = known.inverse[first] ** 2 * (time[first] < last_months)
+    concordant = inverse[:, None] * (orders[0] + orders[2] / 2)
+    comparable = inverse[:, None] * outlived
+    weighted = [_pair_sum(weights[:, first], m, weights) for m in (concordant, comparable)]
+    return np.stack(sums, axis=1), np.stack(weighted, axis=1)
+
+
+def _groups(known: _Weighted, cuts: tuple[float, ...], rule: Rule) -> tuple[Cells, ...]:
+    """Return events and censorings of each risk group; none where a group is too small."""
+    rows = known.rows
+    group = np.searchsorted(np.array(cuts), rows.risk, side="right")
+    sizes = np.bincount(group, minlength=len(cuts) + 1)
+    if not cuts or not rule.allows(*sizes.tolist()):
+        return ()
+    position = follow_up_position(known.grid, rows.time, rows.event)
+    _, event = known.grid.discretise(rows.time, rows.event)
+    bins = known.grid.intervals + 1
+    cells = []
+    for number in range(len(sizes)):
+        own = group == number
+        starts = merged_starts(np.bincount(position[own], minlength=bins), rule.minimum_count)
+        columns = np.stack([event[own], ~event[own]], axis=1).astype(np.float64)
+        cells.append(count_cells(known.weights[:, own], position[own], columns, starts))
+    return tuple(cells)
+
+
+def _auc(known: _Weighted, horizons: tuple[float, ...], rule: Rule) -> FloatArray:
+    """Return weighted pairs at each horizon (Uno et al., JASA 2007;102:527), shape (R, H, 2)."""
+    risk, weights = known.rows.risk, known.weights
+    sums = np.zeros((len(weights), len(horizons), 2))
+    for index, months in enumerate(horizons):
+        case, control = known.cases(months), known.controls(months)
+        if not rule.allows(int(case.sum()), int(control.sum())):
+            continue
+        inverse = known.inverse[case, None]
+        first, second = risk[case, None], risk[None, control]
+        order = ((first > second) + (first == second) / 2) * inverse
+        for column, matrix in enumerate((order, inverse * np.ones_like(order))):
+            sums[:, index, column] = _pair_sum(weights[:, case], matrix, weights[:, control])
+    return sums
+
+
+def _brier(
+    known: _Weighted, survival: FloatArray, times: tuple[float, ...], rule: Rule
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Return weighted squared errors (Graf et al., Stat Med 1999;18:2529), shape (R, K, 3)."""
+    sums = np.zeros((len(known.weights), len(times), 3))
+    patients = np.zeros(len(times), dtype=np.int64)
+    for index, months in enumerate(times):
+        case, control = known.cases(months), known.controls(months)
+        if not rule.allows(int(case.sum()), int(control.sum())):
+            continue
+        dead = case * known.inverse
+        alive = control * known.inverse_at(months)
+        error = dead * survival[:, index] ** 2 + alive * (1 - survival[:, index]) ** 2
+        sums[:, index] = known.weights @ np.stack([error, dead, alive], axis=1)
+        patients[index] = len(case)
+    return sums, patients
+
+
+def _calibration(
+    known: _Weighted, survival: FloatArray, horizons: tuple[float, ...], rule: Rule
+) -> tuple[Cells, ...]:
+    """Return patients, predictions and weighted events by predicted probability."""
+    cells = []
+    for index, months in enumerate(horizons):
+        predicted = 1 - survival[:, index]
+        position = PROBABILITY.position(predicted)
+        patients = np.bincount(position, minlength=PROBABILITY.bins)
+        starts = merged_starts(patients, rule.minimum_count)
+        seen = known.cases(months) * known.inverse
+        columns = np.stack([np.ones_like(predicted), predicted, seen], axis=1)
+        cells.append(count_cells(known.weights[:1], position, columns, starts))
+    return tuple(cells)
+
+
+def _pair_sum(first: FloatArray, pairs: FloatArray, second: FloatArray) -> FloatArray:
+    sums: FloatArray = np.einsum("bj,bj->b", first @ pairs, second)
+    return sums

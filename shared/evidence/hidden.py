@@ -1,0 +1,90 @@
+"""What sites withhold, for a reader to know what the numbers leave out."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from shared.evidence.sums import CohortSums, Evidence
+from shared.reporting.content import Hidden
+from shared.results import COHORTS
+
+# Statistic -> (patients who could be behind it, whether the site tells it).
+_STATISTICS: dict[str, tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]] = {
+    "MVI, all statistics": (lambda c: c.mvi.labelled, lambda c: c.mvi.pairs is not None),
+    "MVI, calls at the threshold": (
+        lambda c: c.mvi.labelled if c.mvi.pairs is not None else 0,
+        lambda c: c.mvi.confusion is not None,
+    ),
+    "OS, all statistics": (lambda c: c.os.labelled, lambda c: c.os.pairs is not None),
+    "OS, risk groups": (
+        lambda c: c.os.labelled if c.os.pairs is not None else 0,
+        lambda c: bool(c.os.groups),
+    ),
+    "RFS, all statistics": (lambda c: c.rfs.labelled, lambda c: c.rfs.pairs is not None),
+    "RFS, risk groups": (
+        lambda c: c.rfs.labelled if c.rfs.pairs is not None else 0,
+        lambda c: bool(c.rfs.groups),
+    ),
+}
+
+
+def hidden(answers: Sequence[Evidence], horizons: Sequence[float]) -> tuple[Hidden, ...]:
+    """Return every statistic that a site withholds, cohort by cohort.
+
+    Parameters
+    ----------
+    answers : sequence of Evidence
+        To the second question, thresholds frozen.
+    horizons : sequence of float
+        In months: at an early one few have had the event, and at a late one few are left.
+    """
+    found = []
+    for cohort in COHORTS:
+        own = {a.site: a.cohorts[cohort] for a in answers if cohort in a.cohorts}
+        for statistic, (patients, told) in _statistics(horizons).items():
+            withheld = {
+                site: patients(sums)
+                for site, sums in own.items()
+                if sums.patients is None or (patients(sums) != 0 and not told(sums))
+            }
+            if withheld:
+                found.append(_hidden(statistic, cohort, withheld, own))
+    return tuple(found)
+
+
+def _hidden(
+    statistic: str,
+    cohort: str,
+    withheld: Mapping[str, int | None],
+    own: Mapping[str, CohortSums],
+) -> Hidden:
+    untold = [s for s, n in withheld.items() if own[s].patients is None or n is None]
+    return Hidden(
+        statistic=statistic,
+        cohort=next(c for c in COHORTS if c == cohort),
+        sites=tuple(withheld),
+        patients=sum(n or 0 for site, n in withheld.items() if site not in untold),
+        untold=len(untold),
+    )
+
+
+def _statistics(
+    horizons: Sequence[float],
+) -> dict[str, tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]]:
+    found = dict(_STATISTICS)
+    for index, months in enumerate(horizons):
+        found[f"OS, at {months:g} months"] = _at_horizon("os", index)
+        found[f"RFS, at {months:g} months"] = _at_horizon("rfs", index)
+    return found
+
+
+def _at_horizon(
+    task: str, index: int
+) -> tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]:
+    def patients(sums: CohortSums) -> int | None:
+        own = sums.survival("os" if task == "os" else "rfs")
+        return own.labelled if own.auc is not None else 0
+
+    def told(sums: CohortSums) -> bool:
+        own = sums.survival("os" if task == "os" else "rfs")
+        return own.auc is not None and bool(own.auc[0, index, 1] > 0)
+
+    return patients, told

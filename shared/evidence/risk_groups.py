@@ -1,0 +1,125 @@
+"""Risk groups from the sums of sites: Kaplan-Meier, log-rank and hazard ratio.
+
+Counts lie on the common follow-up grid; where a site merged intervals they are spread evenly
+over them, and so may be fractions.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.evidence.axes import RISK
+from shared.evidence.cells import Cells, FloatArray
+from shared.evidence.sums import SurvivalSums
+from shared.metrics.kaplan_meier import SurvivalCounts
+from shared.time_grid import TimeGrid
+
+_MOST_LOG_RATIO = 20.0
+_STEPS = 60
+
+
+def on_grid(cells: Cells, bins: int) -> FloatArray:
+    """Return events and censorings at each bin of follow-up, shape (R, bins, 2).
+
+    Nobody has an event before the first interval: events of a merged cell are spread over its
+    intervals only.
+    """
+    spread = cells.spread(bins)
+    first = int(cells.widths(bins)[0])
+    if first > 1:
+        events = cells.values[:, 0, 0]
+        spread[:, 0, 0] = 0
+        spread[:, 1:first, 0] = events[:, None] / (first - 1)
+    return spread
+
+
+def group_counts(parts: Sequence[SurvivalSums], bins: int) -> FloatArray | None:
+    """Return summed counts, shape (g, R, bins, 2); None where no site tells its groups."""
+    told = [part.groups for part in parts if part.groups]
+    if not told:
+        return None
+    return np.asarray(
+        [sum(on_grid(groups[g], bins) for groups in told) for g in range(len(told[0]))]
+    )
+
+
+def survival_counts(counts: FloatArray, grid: TimeGrid) -> SurvivalCounts:
+    """Return one group's counts, shape (bins, 2), on the grid."""
+    times = np.array([0.0, *grid.edges_months])
+    return SurvivalCounts(times, counts[:, 0], counts[:, 1])
+
+
+def follow_up_counts(cells: Sequence[Cells | None], grid: TimeGrid) -> SurvivalCounts | None:
+    """Return the summed counts of sites that tell their follow-up; None where none does."""
+    told = [on_grid(own, grid.intervals + 1)[0] for own in cells if own is not None]
+    return survival_counts(np.asarray(sum(told)), grid) if told else None
+
+
+def log_hazard_ratio(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return the log hazard ratio of one group against another, shape (R,).
+
+    Cox regression on one binary covariate with Efron's ties (JASA 1977;72:557), by Newton's
+    method on the counts. For a fraction of an event, Efron's steps are weighed to sum to it.
+    NaN where a group has no event while the other is at risk: no finite ratio fits.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (R, bins, 2)
+    """
+    events = np.stack([low[..., 0], high[..., 0]])
+    risk = np.stack([_at_risk(low), _at_risk(high)])
+    both = (risk > 0).all(axis=0)
+    comparable = ((events * both).sum(axis=-1) > 0).all(axis=0)
+    beta = np.zeros(len(low))
+    for _ in range(_STEPS):
+        score, information = _efron(events, risk, beta)
+        step = np.divide(score, information, out=np.zeros_like(score), where=information > 0)
+        beta = np.clip(beta + np.clip(step, -1, 1), -_MOST_LOG_RATIO, _MOST_LOG_RATIO)
+        if np.abs(step[comparable]).max(initial=0) < 1e-13:
+            break
+    return np.where(comparable & (np.abs(beta) < _MOST_LOG_RATIO), beta, np.nan)
+
+
+def _at_risk(counts: FloatArray) -> FloatArray:
+    leaving = counts.sum(axis=-1)
+    return np.asarray(leaving[..., ::-1].cumsum(axis=-1)[..., ::-1])
+
+
+def _efron(events: FloatArray, risk: FloatArray, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return score and information of the partial likelihood, each of shape (R,)."""
+    theta = np.exp(beta)[:, None, None]
+    deaths = events.sum(axis=0)
+    steps = np.ceil(deaths - 1e-9)
+    number = np.arange(max(int(steps.max(initial=0)), 1))
+    each = np.divide(deaths, steps, out=np.zeros_like(deaths), where=steps > 0)[..., None]
+    weight = np.where(number < steps[..., None], each, 0.0)
+    gone = number / np.maximum(steps, 1)[..., None]
+    low = risk[0][..., None] - gone * events[0][..., None]
+    high = (risk[1][..., None] - gone * events[1][..., None]) * theta
+    total = low + high
+    share = np.divide(high, total, out=np.zeros_like(total), where=total > 0)
+    score = events[1].sum(axis=-1) - (weight * share).sum(axis=(-1, -2))
+    information = (weight * share * (1 - share)).sum(axis=(-1, -2))
+    return score, information
+
+
+def risk_cuts(parts: Sequence[SurvivalSums], groups: int) -> tuple[float, ...]:
+    """Return the edges of the risk axis that divide patients into equal groups.
+
+    Each cut is the edge with the share of patients below it that is nearest to the group's:
+    the median for two groups, tertiles for three, within a bin of the axis. Fewer cuts, where
+    patients are too few or too alike to be divided.
+    """
+    told = [part.risk for part in parts if part.risk is not None]
+    if not told:
+        return ()
+    patients = sum(cells.spread(RISK.bins)[0, :, 0] for cells in told)
+    below = np.concatenate([[0.0], np.cumsum(patients)])
+    if below[-1] <= 0:
+        return ()
+    cuts = []
+    for group in range(1, groups):
+        away = np.abs(below / below[-1] - group / groups).round(12)
+        nearest = np.flatnonzero(away == away.min())
+        cuts.append(float(RISK.edges[nearest[len(nearest) // 2]]))
+    return tuple(sorted(set(cuts)))

@@ -1,0 +1,260 @@
+"""Survival statistics from sites' sums against lifelines and scikit-survival on pooled rows.
+
+scikit-survival weighs by the chance to be uncensored at a patient's own time, here it is just
+before: censorings lie between the events, where both are the same.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import CoxPHFitter, KaplanMeierFitter
+from lifelines.statistics import logrank_test
+from lifelines.utils import concordance_index
+from sksurv.metrics import (
+    brier_score,
+    concordance_index_censored,
+    concordance_index_ipcw,
+    cumulative_dynamic_auc,
+    integrated_brier_score,
+)
+
+from client.evidence.survival import curves_at
+from shared.evidence import risk_groups, survival
+from shared.metrics import kaplan_meier
+from shared.metrics.bootstrap import c_index_estimate, percentile_estimate
+from shared.metrics.labelled import FloatArray
+from shared.seeds import derive_seed
+from tests.client.evidence.cohorts import (
+    HORIZONS,
+    QUARTERS,
+    TIMES,
+    Rows,
+    drawn,
+    request,
+    survival_parts,
+)
+
+SEEDS = range(4)
+
+
+def structured(rows: Rows) -> np.ndarray:
+    return np.array(
+        list(zip(rows.event.astype(bool), rows.time, strict=True)),
+        dtype=[("event", bool), ("time", float)],
+    )
+
+
+def censoring(rows: Rows) -> FloatArray:
+    counts = kaplan_meier.survival_counts(rows.time, rows.event, QUARTERS)
+    return counts.observed[1:]
+
+
+def null_curve(rows: Rows) -> FloatArray:
+    return kaplan_meier.survival_counts(rows.time, rows.event, QUARTERS).survival_at(TIMES)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pairs_of_one_site_are_harrells(seed: int) -> None:
+    rows = drawn(70, seed=seed)
+    found = survival.harrell_c(survival_parts(rows, request(None), minimum_count=5))
+    assert found is not None
+    expected = concordance_index(rows.time, -rows.risk, rows.event)
+    assert found.values[0] == pytest.approx(expected, abs=1e-9)
+    theirs = concordance_index_censored(rows.event, rows.time, rows.risk)[0]
+    assert found.values[0] == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uno_agrees_with_scikit_survival(seed: int) -> None:
+    rows = drawn(80, seed=seed)
+    found = survival.uno_c(survival_parts(rows, request(censoring(rows))))
+    assert found is not None
+    y = structured(rows)
+    expected = concordance_index_ipcw(y, y, rows.risk, tau=HORIZONS[-1])[0]
+    assert found.values[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_auc_at_horizons_agrees_with_scikit_survival(seed: int) -> None:
+    rows = drawn(90, seed=seed)
+    parts = survival_parts(rows, request(censoring(rows)))
+    y = structured(rows)
+    expected = cumulative_dynamic_auc(y, y, rows.risk, HORIZONS)[0]
+    for index in range(len(HORIZONS)):
+        found = survival.auc_at(parts, index)
+        assert found is not None
+        assert found.values[0] == pytest.approx(expected[index], abs=1e-9)
+
+
+@pytest.mark.parametrize("sites", [1, 4])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_brier_scores_agree_with_scikit_survival(seed: int, sites: int) -> None:
+    """Sums over patients: several sites give the pooled score exactly."""
+    rows = drawn(100, seed=seed, sites=sites)
+    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    assert curve is not None
+    y = structured(rows)
+    predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
+    fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(TIMES)
+    null = np.tile(fitted.to_numpy(), (100, 1))
+    both = curve.integrated(TIMES)
+    assert both is not None
+    for ours, whole, theirs in (
+        (curve.model, both[0], predicted),
+        (curve.null, both[1], null),
+    ):
+        np.testing.assert_allclose(ours[0], brier_score(y, y, theirs, TIMES)[1], atol=1e-9)
+        integrated = integrated_brier_score(y, y, theirs, TIMES)
+        assert whole.values[0] == pytest.approx(integrated, abs=1e-9)
+    assert curve.patients.tolist() == [100] * len(TIMES)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_between_edges_weights_are_near_the_exact_ones(seed: int) -> None:
+    """Times of any value: the grid costs the weighted statistics less than 0.01."""
+    rows = drawn(150, seed=seed, on_grid=False)
+    parts = survival_parts(rows, request(censoring(rows)))
+    y = structured(rows)
+    uno, curve = survival.uno_c(parts), survival.brier_curve(parts, null_curve(rows))
+    assert uno is not None
+    assert curve is not None
+    expected = concordance_index_ipcw(y, y, rows.risk, tau=HORIZONS[-1])[0]
+    assert uno.values[0] == pytest.approx(expected, abs=0.01)
+    auc = cumulative_dynamic_auc(y, y, rows.risk, HORIZONS)[0]
+    for index in range(len(HORIZONS)):
+        found = survival.auc_at(parts, index)
+        assert found is not None
+        assert found.values[0] == pytest.approx(auc[index], abs=0.01)
+    predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
+    np.testing.assert_allclose(curve.model[0], brier_score(y, y, predicted, TIMES)[1], atol=0.01)
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_risk_groups_agree_with_lifelines(seed: int, sites: int) -> None:
+    rows = drawn(90, seed=seed, sites=sites)
+    counts = risk_groups.group_counts(survival_parts(rows, request(None)), QUARTERS.intervals + 1)
+    assert counts is not None
+    high = rows.risk >= 0
+    for group, own in enumerate((~high, high)):
+        curve = risk_groups.survival_counts(counts[group, 0], QUARTERS)
+        fitted = KaplanMeierFitter().fit(rows.time[own], rows.event[own])
+        theirs = fitted.survival_function_at_times(QUARTERS.edges_months)
+        np.testing.assert_allclose(curve.survival_at(QUARTERS.edges_months), theirs, atol=1e-9)
+    both = [risk_groups.survival_counts(counts[g, 0], QUARTERS) for g in (0, 1)]
+    test = logrank_test(rows.time[~high], rows.time[high], rows.event[~high], rows.event[high])
+    assert kaplan_meier.log_rank(both) == pytest.approx(test.p_value, abs=1e-9)
+    table = pd.DataFrame({"time": rows.time, "event": rows.event, "high": high.astype(float)})
+    fitter = CoxPHFitter().fit(table, "time", "event", fit_options={"precision": 1e-12})
+    ratio = risk_groups.log_hazard_ratio(counts[0], counts[1])[0]
+    assert ratio == pytest.approx(fitter.params_["high"], abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.sampled_from([1, 3, 5]))
+def test_merged_intervals_keep_every_patient_and_event(
+    seed: int, patients: int, minimum_count: int
+) -> None:
+    rows = drawn(patients, seed=seed, sites=2, on_grid=False)
+    parts = survival_parts(rows, request(None), minimum_count)
+    counts = risk_groups.group_counts(parts, QUARTERS.intervals + 1)
+    told = np.unique(rows.site)[[bool(part.groups) for part in parts]]
+    kept = np.isin(rows.site, told)
+    if counts is None:
+        assert not kept.any()
+        return
+    assert counts[:, 0].sum() == pytest.approx(kept.sum())
+    within = rows.event & (rows.time <= QUARTERS.edges_months[-1])
+    assert counts[:, 0, :, 0].sum() == pytest.approx((kept & within).sum())
+    for part in parts:
+        for cells in part.groups:
+            sizes = cells.values[0].sum(axis=1)
+            assert ((sizes == 0) | (sizes >= minimum_count)).all()
+
+
+def test_merged_intervals_stay_near_the_curve() -> None:
+    """Spreading a merged cell over its intervals: within 0.06 of the exact curve here."""
+    rows = drawn(80, seed=2, on_grid=False)
+    counts = risk_groups.group_counts(
+        survival_parts(rows, request(None), minimum_count=5), QUARTERS.intervals + 1
+    )
+    assert counts is not None
+    curve = risk_groups.survival_counts(counts.sum(axis=0)[0], QUARTERS)
+    fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(HORIZONS)
+    np.testing.assert_allclose(curve.survival_at(HORIZONS), fitted, atol=0.06)
+
+
+def test_intervals_are_those_of_patients_rows() -> None:
+    rows = drawn(60, seed=5, sites=2)
+    parts = survival_parts(rows, request(None, resamples=40))
+    found = survival.harrell_c(parts)
+    assert found is not None
+    names = [f"site_{number}" for number in rows.site]
+    seed = derive_seed(0, "internal/os")
+    expected = c_index_estimate(rows.time, rows.event, rows.risk, names, resamples=40, seed=seed)
+    assert percentile_estimate(found.values, n=60) == expected
+
+
+def test_cuts_divide_by_the_share_of_patients() -> None:
+    rows = drawn(101, seed=1, sites=3)
+    asked = request(None)
+    parts = survival_parts(rows, type(asked)(**{**vars(asked), "thresholds": None}))
+    assert all(part.pairs is None for part in parts)
+    (median,) = risk_groups.risk_cuts(parts, 2)
+    assert abs(median - np.median(rows.risk)) <= 1 / 32 + 0.05
+    low, high = risk_groups.risk_cuts(parts, 3)
+    assert low < median < high
+    shares = [(rows.risk < cut).mean() for cut in (low, high)]
+    np.testing.assert_allclose(shares, [1 / 3, 2 / 3], atol=0.06)
+
+
+def with_events(event: list[int], patients: int = 12) -> Rows:
+    rows = drawn(patients, seed=0)
+    flags = np.resize(np.array(event, dtype=bool), patients)
+    return Rows(rows.site, rows.time, flags, rows.risk, rows.curve)
+
+
+def test_no_events_and_all_events_are_no_error() -> None:
+    none, everybody = with_events([0]), with_events([1])
+    for rows in (none, everybody):
+        parts = survival_parts(rows, request(censoring(rows), resamples=5))
+        assert survival.brier_curve(parts, null_curve(rows)) is not None
+    found = survival.harrell_c(survival_parts(none, request(None)))
+    assert found is not None
+    assert np.isnan(found.values).all()
+    expected = concordance_index(everybody.time, -everybody.risk, everybody.event)
+    found = survival.harrell_c(survival_parts(everybody, request(None)))
+    assert found is not None
+    assert found.values[0] == pytest.approx(expected, abs=1e-9)
+    counts = risk_groups.group_counts(survival_parts(none, request(None)), QUARTERS.intervals + 1)
+    assert counts is not None
+    assert np.isnan(risk_groups.log_hazard_ratio(counts[0], counts[1])).all()
+
+
+def test_one_patient_and_nobody() -> None:
+    one = with_events([1], patients=1)
+    found = survival.harrell_c(survival_parts(one, request(censoring(one))))
+    assert found is not None
+    assert np.isnan(found.values[0])
+    assert survival_parts(one, request(None), minimum_count=5)[0].labelled is None
+    for statistic in (survival.harrell_c, survival.uno_c):
+        assert statistic([]) is None
+
+
+def test_a_whole_site_withheld_leaves_the_others_exact() -> None:
+    """Site 1 has 3 events only, and its sums are not told: site 0's are all there is."""
+    rows = drawn(60, seed=3)
+    site = np.arange(60) % 2
+    event = np.where(site == 1, np.arange(60) < 6, rows.event)
+    both = Rows(site, rows.time, event, rows.risk, rows.curve)
+    parts = survival_parts(both, request(None), minimum_count=5)
+    assert parts[1].pairs is None
+    assert parts[1].labelled == 30
+    found = survival.harrell_c(parts)
+    own = site == 0
+    assert found is not None
+    expected = concordance_index(rows.time[own], -rows.risk[own], event[own])
+    assert found.values[0] == pytest.approx(expected, abs=1e-9)
+    assert found.patients == 30
