@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server.federation import STRATEGIES
+from server.tracking import TrackingSettings
 from shared.config import build
 from shared.study import StudySettings
 from simulation.cohort.settings import SyntheticCohortSettings
@@ -74,6 +75,7 @@ class SimulationSettings(StudySettings):
     cohort: CohortSettings
     output_dir: Path | None = None
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:

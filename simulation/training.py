@@ -8,6 +8,7 @@ not stall them, and the weights do not depend on the number of cores.
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,6 +20,7 @@ from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings
 from server.strategy import FederationFailedError
+from server.tracking import TrackingSettings, open_tracker
 from shared.config import to_json
 from simulation.federate import federate
 from simulation.settings import RuntimeSettings, SimulationSettings
@@ -61,7 +63,13 @@ def train_methods(
     with _pool(settings) as pool, Progress(*columns, console=console) as progress:
         rows = {m: progress.add_task(m, total=settings.rounds, validation="") for m in methods}
         futures = {
-            pool.submit(train_method, sites, federations[method], settings.runtime): method
+            pool.submit(
+                train_method,
+                sites,
+                federations[method],
+                settings.runtime,
+                Watch(settings.tracking, state_dir.parent, method.replace("/", "-")),
+            ): method
             for method, sites in methods.items()
         }
         waiting = set(futures)
@@ -74,8 +82,20 @@ def train_methods(
     return {method: trained[method] for method in methods if method in trained}
 
 
+@dataclass(frozen=True)
+class Watch:
+    """How one method's rounds are tracked: where to, in which run's folder, by what name."""
+
+    settings: TrackingSettings
+    folder: Path
+    run: str
+
+
 def train_method(
-    sites: Sequence[Site], federation: FederationSettings, runtime: RuntimeSettings
+    sites: Sequence[Site],
+    federation: FederationSettings,
+    runtime: RuntimeSettings,
+    watch: Watch | None = None,
 ) -> Checkpoint:
     """Train one method to its last round, from its newest checkpoint.
 
@@ -84,7 +104,14 @@ def train_method(
     """
     federation.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(federation.state_dir / "lock"):
-        return federate(sites, federation, runtime, _stop_if_orphaned)
+        tracker = None if watch is None else open_tracker(watch.settings, watch.folder, watch.run)
+
+        def on_checkpoint(checkpoint: Checkpoint) -> None:
+            if tracker is not None:
+                tracker(checkpoint)
+            _stop_if_orphaned(checkpoint)
+
+        return federate(sites, federation, runtime, on_checkpoint)
 
 
 def _pool(settings: SimulationSettings) -> ProcessPoolExecutor:
