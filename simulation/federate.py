@@ -21,7 +21,7 @@ def federate(
     sites: Sequence[Site],
     settings: FederationSettings,
     runtime: RuntimeSettings,
-    on_checkpoint: Callable[[Checkpoint], None],
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
 ) -> Checkpoint:
     """Train over the sites until the last round is judged, from wherever it was left.
 

@@ -15,6 +15,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from client.processes import end_with_parent
 from client.site import Site
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint
@@ -99,31 +100,19 @@ def train_method(
 ) -> Checkpoint:
     """Train one method to its last round, from its newest checkpoint.
 
-    The lock keeps apart a run that was killed, whose process may still be in its last round,
-    and the one that was started after it.
+    The lock keeps apart two runs that were started for the same folder.
     """
     federation.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(federation.state_dir / "lock"):
         tracker = None if watch is None else open_tracker(watch.settings, watch.folder, watch.run)
-
-        def on_checkpoint(checkpoint: Checkpoint) -> None:
-            if tracker is not None:
-                tracker(checkpoint)
-            _stop_if_orphaned(checkpoint)
-
-        return federate(sites, federation, runtime, on_checkpoint)
+        return federate(sites, federation, runtime, tracker)
 
 
 def _pool(settings: SimulationSettings) -> ProcessPoolExecutor:
     # Ray starts processes of its own, and one federation at a time fills the machine.
     workers = settings.workers if settings.runtime.name == "inprocess" else 1
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
-
-
-def _stop_if_orphaned(_: Checkpoint) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        raise SystemExit("the run that this training belongs to has ended")
+    context = multiprocessing.get_context("forkserver")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
 
 def _collect(

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import SimpleITK as sitk
 
+from client.processes import end_with_parent
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -40,7 +42,7 @@ def each_in_order(
     # Forked children of a process that has used torch's threads can hang: start them anew.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         futures = [pool.submit(work, item) for item in items]
         for item, future in zip(items, futures, strict=True):
             try:
@@ -54,13 +56,14 @@ def _alone(
     work: Callable[[Item], Result], item: Item, when_lost: Callable[[Item], Result]
 ) -> Result:
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_single_thread) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin) as pool:
         try:
             return pool.submit(work, item).result()
         except BrokenProcessPool:
             return when_lost(item)
 
 
-def _single_thread() -> None:
+def _begin() -> None:
+    end_with_parent()
     # The processes share the cores; threads of their own would only get in each other's way.
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
