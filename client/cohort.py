@@ -4,7 +4,7 @@ import csv
 import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import track
@@ -12,16 +12,28 @@ from rich.progress import track
 from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Scan
-from client.imaging.read import case_files, find_mask, find_phase, open_scan, read_mask
-from client.imaging.roi import Frame, Roi
+from client.imaging.read import case_files
 from client.imaging.workers import each_in_order
+from client.region import build_region, build_roi
+from client.series.choose import Choice
+from client.series.override import FILE as PHASES_FILE
+from client.series.override import NamedOfPatient, read_named_phases
+from client.series.patient import ChoiceStore, choose_for_patient, is_mixed, mixed_files
+from client.series.rows import SeriesRow
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import PHASES, Labels, Phase
+from shared.tasks import PHASES, Labels
 
 logger = logging.getLogger("hepafed.client")
 
-__all__ = ["PreparedCase", "PreparedSite", "SetAside", "SiteFolderError", "prepare_site"]
+__all__ = [
+    "PreparedCase",
+    "PreparedSite",
+    "SetAside",
+    "SiteFolderError",
+    "build_region",
+    "build_roi",
+    "prepare_site",
+]
 
 
 @dataclass(frozen=True)
@@ -56,11 +68,21 @@ class SetAside:
 
 @dataclass(frozen=True)
 class PreparedSite:
-    """A site's patients; both in the order of patient_id."""
+    """A site's patients; all in the order of patient_id.
+
+    Attributes
+    ----------
+    name : str
+    cases : tuple of PreparedCase
+    set_aside : tuple of SetAside
+    series : tuple of (patient_id, SeriesRow)
+        Every series of the patients whose phases had to be chosen, and what became of it.
+    """
 
     name: str
     cases: tuple[PreparedCase, ...]
     set_aside: tuple[SetAside, ...]
+    series: tuple[tuple[str, SeriesRow], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,9 @@ class _Task:
     folder: Path
     settings: PreprocessingSettings
     cache_dir: Path
+    state: str | None
     known_digest: str | None
+    named: NamedOfPatient
 
 
 @dataclass(frozen=True)
@@ -81,6 +105,7 @@ class _Prepared:
     present: tuple[bool, ...]
     problems: cache.Problems
     digest: str | None
+    series: tuple[SeriesRow, ...] = ()
 
 
 def prepare_site(
@@ -117,10 +142,11 @@ def prepare_site(
         raise SiteFolderError(f"{site_dir}: holds no patient's folder beside {FILE}")
     usable = [folders[patient] for patient in sorted(folders.keys() & table.rows.keys())]
     index = cache.DigestIndex(cache_dir / "index.json")
+    named = read_named_phases(site_dir / PHASES_FILE)
     # Taken before the files are read: one that changes meanwhile is never known by its old state.
-    states = [_state(folder) for folder in usable]
+    states = [_state(folder, named.get(folder.name, {})) for folder in usable]
     tasks = [
-        _Task(folder, settings, cache_dir, index.get(state))
+        _Task(folder, settings, cache_dir, state, index.get(state), named.get(folder.name, {}))
         for folder, state in zip(usable, states, strict=True)
     ]
     prepared = each_in_order(_prepare, tasks, workers=workers, when_lost=_lost, preload=__name__)
@@ -130,7 +156,8 @@ def prepare_site(
         if state is not None and result.digest is not None:
             index.put(state, result.digest)
     index.save()
-    return _collect(site_dir.name, usable, results, table, folders)
+    strangers = sorted(named.keys() - {folder.name for folder in usable})
+    return _collect(site_dir.name, usable, results, table, folders, strangers)
 
 
 def write_set_aside(rows: Sequence[SetAside], path: Path) -> None:
@@ -141,11 +168,14 @@ def write_set_aside(rows: Sequence[SetAside], path: Path) -> None:
         writer.writerows((row.patient_id, row.reason, row.file) for row in rows)
 
 
-def _state(folder: Path) -> str | None:
+def _state(folder: Path, named: NamedOfPatient) -> str | None:
     try:
-        return cache.files_state(case_files(folder))
+        if not is_mixed(folder):
+            return cache.files_state(case_files(folder))
+        state = cache.files_state([*case_files(folder), *mixed_files(folder)])
     except OSError:
         return None  # told as a reason when the patient is prepared
+    return None if state is None else f"{state}:{sorted(named.items())}"
 
 
 def _prepare(task: _Task) -> _Prepared:
@@ -172,71 +202,38 @@ def _lost(task: _Task) -> _Prepared:
 
 
 def _prepare_or_raise(task: _Task) -> _Prepared:
-    digest = task.known_digest or cache.content_digest(case_files(task.folder), task.folder)
-    path = cache.roi_path(task.cache_dir, digest, task.settings)
-    found = cache.load_intact(path)
-    if found is None:
-        found = build_roi(task.folder, task.settings)
-        cache.save_roi(found[0], path, found[1])
+    choice = _choice(task) if is_mixed(task.folder) else None
+    rows = () if choice is None else choice.rows
+    try:
+        digest = task.known_digest or _digest(task.folder, choice)
+        path = cache.roi_path(task.cache_dir, digest, task.settings)
+        found = cache.load_intact(path)
+        if found is None:
+            found = build_roi(task.folder, task.settings, choice)
+            cache.save_roi(found[0], path, found[1])
+    except ImagingError as error:
+        return replace(_refused(error.reason, error.file, task.folder), series=rows)
     roi, problems = found
-    return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest)
+    return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows)
 
 
-def build_roi(folder: Path, settings: PreprocessingSettings) -> tuple[Roi, cache.Problems]:
-    """Make a patient's region of interest from its folder.
-
-    Returns
-    -------
-    roi : Roi
-    problems : tuple of (reason, file)
-        Phases that had to be left out; file is relative to the folder.
-
-    Raises
-    ------
-    ImagingError
-        No mask, no tumour, or no phase that can be used.
-    """
-    region = build_region(folder, settings)
-    return region.roi, region.problems
+def _choice(task: _Task) -> Choice:
+    store = ChoiceStore(task.cache_dir / "series")
+    choice = store.load(task.state, task.folder)
+    if choice is None:
+        choice = choose_for_patient(task.folder, task.named)
+        if task.state is not None:
+            store.save(task.state, task.folder, choice)
+    return choice
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """A patient's region of interest with what it was made from.
-
-    Attributes
-    ----------
-    roi : Roi
-    frame : Frame
-        Where the region lies in the patient's space.
-    scans : dict of Phase to Scan
-        The phases that could be used.
-    problems : tuple of (reason, file)
-    """
-
-    roi: Roi
-    frame: Frame
-    scans: dict[Phase, Scan]
-    problems: cache.Problems
-
-
-def build_region(folder: Path, settings: PreprocessingSettings) -> Region:
-    """Make a patient's region as `build_roi` does, and keep where it came from."""
-    mask_file = find_mask(folder)
-    frame = Frame.around_tumour(read_mask(mask_file), settings, mask_file)
-    phases, scans, problems = {}, {}, []
-    for phase in PHASES:
-        try:
-            path = find_phase(folder, phase)
-            if path is not None:
-                scan = open_scan(path)
-                phases[phase], scans[phase] = frame.bring_in(scan, path), scan
-        except ImagingError as error:
-            problems.append((error.reason, error.file.relative_to(folder).as_posix()))
-    if not phases:
-        told = "; ".join(f"{file}: {reason}" for reason, file in problems)
-        raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
-    return Region(frame.roi(phases), frame, scans, tuple(problems))
+def _digest(folder: Path, choice: Choice | None) -> str:
+    if choice is None:
+        return cache.content_digest(case_files(folder), folder)
+    files = [file for files in choice.phases.values() for file in files]
+    roles = [(phase, len(files)) for phase, files in choice.phases.items()]
+    roles_text = f"{roles}:{choice.problems}"
+    return cache.content_digest([*case_files(folder), *files], folder, roles_text)
 
 
 def _refused(reason: str, file: Path, folder: Path) -> _Prepared:
@@ -250,10 +247,12 @@ def _collect(
     results: Sequence[_Prepared],
     table: ClinicalTable,
     folders: dict[str, Path],
+    strangers: Sequence[str],
 ) -> PreparedSite:
-    cases, aside = [], []
+    cases, aside, series = [], [], []
     for folder, result in zip(usable, results, strict=True):
         patient, row = folder.name, table.rows[folder.name]
+        series += [(patient, told) for told in result.series]
         if result.roi_path is None:
             aside += [SetAside(patient, reason, file) for reason, file in result.problems]
             continue
@@ -268,4 +267,8 @@ def _collect(
         aside.append(SetAside(patient, f"no row in {FILE}", patient))
     for patient in sorted(table.rows.keys() - folders.keys()):
         aside.append(SetAside(patient, "no folder of this name", FILE))
-    return PreparedSite(name, tuple(cases), tuple(sorted(aside)))
+    for patient in strangers:
+        aside.append(
+            SetAside(patient, "named there, but not among this site's patients", PHASES_FILE)
+        )
+    return PreparedSite(name, tuple(cases), tuple(sorted(aside)), tuple(series))

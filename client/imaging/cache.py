@@ -29,12 +29,13 @@ _PROBLEMS = "problems"
 _PIECE_BYTES = 1 << 17
 
 
-def content_digest(files: Sequence[Path], folder: Path) -> str:
+def content_digest(files: Sequence[Path], folder: Path, roles: str = "") -> str:
     """Return a digest of files' names below their patient's folder, and of their contents.
 
-    The name says which phase a file is: one that is renamed is another phase.
+    The name says which phase a file is: one that is renamed is another phase. Where it does not,
+    `roles` says it for all files.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(roles.encode(), digest_size=16)
     for file in files:
         name = os.fsencode(file.relative_to(folder).as_posix())
         # Lengths first, so that no two lists of names and contents run into the same bytes.

@@ -49,6 +49,11 @@ def find_mask(case: Path) -> Path:
     return found[0]
 
 
+def has_phases(case: Path) -> bool:
+    """Return whether any phase is there under the name that the data contract gives it."""
+    return any(_phase_sources(case, phase) for phase in PHASES)
+
+
 def case_files(case: Path) -> tuple[Path, ...]:
     """Return every file that a patient's region can depend on, in a fixed order."""
     sources = [*_mask_sources(case)]

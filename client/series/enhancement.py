@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -79,8 +78,7 @@ def measure(scan: Scan, mask: Volume) -> Enhancement:
     """
     normal = np.array(scan.grid.direction).reshape(3, 3)[:, 2]
     levels = _levels(scan, mask) if abs(normal[2]) >= _LEAST_AXIAL else []
-    image = mask.grid.place(mask.voxels, mask.grid.whole)
-    slices = [_Slice.read(scan, level, image) for level in levels]
+    slices = [_Slice.read(scan, level, mask) for level in levels]
     liver = np.concatenate([s.liver_values() for s in slices]) if slices else np.zeros(0)
     area_mm2 = len(liver) * slices[0].spacing_mm ** 2 if slices else 0.0
     return Enhancement(
@@ -108,30 +106,34 @@ class _Slice:
     spacing_mm: float
 
     @classmethod
-    def read(cls, scan: Scan, level: int, mask: sitk.Image) -> "_Slice":
+    def read(cls, scan: Scan, level: int, mask: Volume) -> "_Slice":
         _, height, width = scan.grid.whole
-        box = (slice(level, level + 1), height, width)
-        hu = scan.read(box)
-        frame = scan.grid.place(np.zeros(hu.shape, np.uint8), box)
-        labels = sitk.GetArrayFromImage(
-            sitk.Resample(mask, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-        )[0]
-        axes = np.array(scan.grid.direction).reshape(3, 3)
-        steps = axes * np.array(scan.grid.spacing_mm)
-        rows, columns = np.indices(hu.shape[1:])
-        origin = np.array(frame.GetOrigin())
-        x, y = (origin[a] + steps[a, 0] * columns + steps[a, 1] * rows for a in (0, 1))
+        hu = scan.read((slice(level, level + 1), height, width))[0].astype(np.float64)
         spacing = float(scan.grid.spacing_mm[0])
         block = max(1, int(_COARSE_MM / spacing))
-        coarse = [_in_blocks(part, block) for part in (hu[0].astype(np.float64), x, y)]
-        same = _in_blocks((labels == LIVER_LABEL).astype(np.float64), block) == 1
-        return cls(coarse[0], same, coarse[1], coarse[2], spacing * block)
+        hu = _in_blocks(hu, block)
+        rows, columns = np.indices(hu.shape) * block + (block - 1) / 2
+        indices = np.stack([columns, rows, np.full(hu.shape, level)], axis=-1).reshape(-1, 3)
+        points = scan.grid.points_mm(indices)
+        liver = (_labels_at(mask, points) == LIVER_LABEL).reshape(hu.shape)
+        x, y = (points[:, axis].reshape(hu.shape) for axis in (0, 1))
+        return cls(hu, liver, x, y, spacing * block)
 
     def liver_values(self) -> NDArray[np.float64]:
         """Return HU of the liver away from its edge."""
         steps = max(1, round(_EDGE_MM / self.spacing_mm))
         inside = ndimage.binary_erosion(self.liver, iterations=steps)
         return self.hu[inside]
+
+
+def _labels_at(mask: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the label nearest to each point, shape (n,); 0 outside the mask."""
+    x, y, z = mask.grid.indices(points_mm).round().astype(int).T
+    depth, height, width = mask.voxels.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (z >= 0) & (z < depth)
+    labels = np.zeros(len(points_mm), np.uint8)
+    labels[inside] = mask.voxels[z[inside], y[inside], x[inside]]
+    return labels
 
 
 def _in_blocks(values: NDArray[np.float64], block: int) -> NDArray[np.float64]:
@@ -145,12 +147,11 @@ def _levels(scan: Scan, mask: Volume) -> list[int]:
     depths = np.flatnonzero((mask.voxels == LIVER_LABEL).any(axis=(1, 2)))
     if not len(depths):
         return []
-    corners = []
+    middles = []
     for depth in (depths[0], depths[-1]):
         rows, columns = np.nonzero(mask.voxels[depth] == LIVER_LABEL)
-        middle = [float(columns.mean()), float(rows.mean()), float(depth)]
-        corners.append(mask.grid.frame.TransformContinuousIndexToPhysicalPoint(middle))
-    ends = np.sort(scan.grid.indices(np.array(corners, np.float64))[:, 2])
+        middles.append([float(columns.mean()), float(rows.mean()), float(depth)])
+    ends = np.sort(scan.grid.indices(mask.grid.points_mm(np.array(middles)))[:, 2])
     margin = 0.15 * (ends[1] - ends[0])
     wanted = np.unique(np.linspace(ends[0] + margin, ends[1] - margin, _LEVELS).round())
     return [int(level) for level in wanted if 0 <= level < scan.grid.size[2]]

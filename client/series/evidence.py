@@ -177,8 +177,7 @@ def _points(mask: Volume, label: int) -> NDArray[np.float64]:
     """Return the positions of some voxels of a label, shape (n, 3), as (x, y, z) in mm."""
     found = np.argwhere(mask.voxels == label)
     chosen = found[:: max(1, len(found) // _SAMPLED_POINTS)][:, ::-1].astype(np.float64)
-    axes = np.array(mask.grid.direction).reshape(3, 3) * np.array(mask.grid.spacing_mm)
-    return np.asarray(chosen @ axes.T + np.array(mask.grid.origin_mm), np.float64)
+    return mask.grid.points_mm(chosen)
 
 
 def _inside(scan: Scan, points_mm: NDArray[np.float64]) -> float:

@@ -14,7 +14,8 @@ from shared.tasks import PHASES, Phase
 FILE = "phases.csv"
 COLUMNS = ("patient_id", "phase", "series")
 
-NamedPhases = dict[str, dict[Phase, str]]
+NamedOfPatient = dict[Phase, str]
+NamedPhases = dict[str, NamedOfPatient]
 
 
 def read_named_phases(path: Path) -> NamedPhases:

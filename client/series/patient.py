@@ -1,0 +1,102 @@
+"""One patient's folder of mixed series: what is in it, and which files are the phases."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pydicom
+
+from client.imaging.errors import ImagingError
+from client.imaging.grid import Volume
+from client.imaging.read import case_files, find_mask, has_phases, read_mask
+from client.series.choose import Choice, choose_phases
+from client.series.headers import dicom_candidates, read_headers
+from client.series.rows import SeriesRow
+from shared.tasks import PHASES, Phase
+
+# Raised whenever the same files begin to give another choice: what was kept before is left.
+CHOICE_VERSION = 1
+
+
+def is_mixed(folder: Path) -> bool:
+    """Return whether a patient's folder has none of the contract's phases, but other files.
+
+    The contract's layout is the site's own word and is not second-guessed.
+    """
+    return not has_phases(folder) and bool(mixed_files(folder))
+
+
+def mixed_files(folder: Path) -> list[Path]:
+    """Return every file below a mixed folder that may be DICOM, without the mask."""
+    return dicom_candidates(folder, leave_out=case_files(folder))
+
+
+def choose_for_patient(folder: Path, named: Mapping[Phase, str] | None = None) -> Choice:
+    """Choose a patient's phases; `named` is what ``phases.csv`` says of this patient."""
+    headers, unreadable = read_headers(mixed_files(folder))
+    mask, study = _mask(folder)
+    return choose_phases(headers, len(unreadable), mask, mask_study=study, named=named)
+
+
+def _mask(folder: Path) -> tuple[Volume | None, str | None]:
+    """Return the mask and the study that it says it belongs to, as far as they can be had."""
+    try:
+        file = find_mask(folder)
+        mask = read_mask(file)
+    except ImagingError:
+        return None, None  # told when the region is made
+    if file.suffix != ".dcm":
+        return mask, None
+    header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+    return mask, str(header.get("StudyInstanceUID") or "") or None
+
+
+@dataclass(frozen=True)
+class ChoiceStore:
+    """Choices made before, by the state of the files that they were made from.
+
+    Files are kept as their places in the folder's order: no name of a file, and so of a person,
+    comes into the cache.
+    """
+
+    folder: Path
+
+    def load(self, state: str | None, folder: Path) -> Choice | None:
+        """Return what was chosen for files in a state; None where nothing intact is kept."""
+        if state is None:
+            return None
+        try:
+            kept = json.loads(self._path(state).read_text(encoding="utf-8"))
+            files = mixed_files(folder)
+            phases: dict[Phase, tuple[Path, ...]] = {
+                phase: tuple(files[place] for place in kept["phases"][phase])
+                for phase in PHASES
+                if phase in kept["phases"]
+            }
+            rows = tuple(SeriesRow(**row) for row in kept["rows"])
+            problems = tuple((str(reason), str(phase)) for reason, phase in kept["problems"])
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return None
+        return Choice(phases, rows, problems)
+
+    def save(self, state: str, folder: Path, choice: Choice) -> None:
+        """Keep a choice, all at once or not at all."""
+        places = {file: place for place, file in enumerate(mixed_files(folder))}
+        text = json.dumps(
+            {
+                "phases": {p: [places[file] for file in f] for p, f in choice.phases.items()},
+                "rows": [asdict(row) for row in choice.rows],
+                "problems": choice.problems,
+            }
+        )
+        path = self._path(state)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+
+    def _path(self, state: str) -> Path:
+        name = hashlib.blake2b(f"{CHOICE_VERSION}:{state}".encode(), digest_size=16).hexdigest()
+        return self.folder / f"{name}.json"
