@@ -19,7 +19,7 @@ _TAGS = (
     *("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "PhotometricInterpretation"),
     *("SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
-    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "BurnedInAnnotation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 # In enhanced multi-frame CT each frame's own values lie in these groups (PS3.3, C.7.6.16).
@@ -134,6 +134,10 @@ def _slices(header: pydicom.Dataset, file: Path) -> tuple[Slice, ...]:
         raise ImagingError("is not a CT image", file)
     if int(header.get("SamplesPerPixel") or 1) != 1:
         raise ImagingError("is a colour picture, not a CT image", file)
+    if str(header.get("BurnedInAnnotation") or "").upper() == "YES":
+        raise ImagingError(
+            "its pixels are said to hold burned-in annotations, which may name a person", file
+        )
     groups = header.get("PerFrameFunctionalGroupsSequence")
     count = int(header.get("NumberOfFrames") or 1)
     if groups is None:

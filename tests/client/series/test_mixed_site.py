@@ -141,6 +141,19 @@ def test_a_series_that_comes_later_is_weighed(site: Path) -> None:
     assert prepare(site).cases[0].present == (True, True, True)
 
 
+def test_burned_in_annotations_are_refused_under_the_contracts_names_too(site: Path) -> None:
+    patient = site / "a"
+    (patient / "DICOM" / "ST1" / "SE1").rename(patient / "arterial")
+    (patient / "DICOM" / "ST0" / "SE2").rename(patient / "portal_venous")
+    for file in (patient / "arterial").iterdir():
+        header = pydicom.dcmread(file)
+        header.BurnedInAnnotation = "YES"
+        header.save_as(file)
+    prepared = prepare(site)
+    assert prepared.cases[0].present == (False, True, False)
+    assert "burned-in annotations" in prepared.set_aside[0].reason
+
+
 def poisoned(header: pydicom.Dataset) -> None:
     for field in (
         *("PatientName", "PatientID", "PatientAddress", "AccessionNumber", "InstitutionName"),
