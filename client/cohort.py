@@ -14,7 +14,7 @@ from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files
 from client.imaging.workers import each_in_order
-from client.region import build_region, build_roi
+from client.region import Region, build_region, build_roi
 from client.series.choose import Choice
 from client.series.override import FILE as PHASES_FILE
 from client.series.override import NamedOfPatient, read_named_phases
@@ -28,6 +28,7 @@ logger = logging.getLogger("hepafed.client")
 __all__ = [
     "PreparedCase",
     "PreparedSite",
+    "Region",
     "SetAside",
     "SiteFolderError",
     "build_region",

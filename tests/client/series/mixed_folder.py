@@ -65,7 +65,7 @@ NAMELESS = tuple(replace(one, description="Abdomen 3.0 B30f") for one in TRIPHAS
 
 def positions_mm() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     z, y, x = np.indices(SHAPE).astype(np.float64)
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         index * step + start
         for index, step, start in zip((x, y, z), SPACING_MM, ORIGIN_MM, strict=True)
     )
