@@ -1,10 +1,9 @@
 """Every method on every cohort: predictions, thresholds frozen on internal validation, metrics.
 
-Rows of all sites lie together here because a simulation is one machine; nothing of this file
-exists across institutions.
+The federation's numbers come from sites' sums, as across institutions. The rivals' come from
+rows, which lie together here because a simulation is one machine.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,20 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from client.cohort import PreparedCase
-from client.evaluation import infer
+from client.evaluation import beside_labels, predict_cases
+from client.evidence.gather import curve_months
 from server.checkpoint import Checkpoint
+from server.evidence import ModelEvidence
 from server.federation import best_weights
-from shared.losses.logistic_hazard import survival_curve
-from shared.metrics.classification import best_f1_threshold
-from shared.metrics.predictions import Predictions, SurvivalPredictions, evaluate
-from shared.model import MultiTaskNet, ranking_score
+from shared.metrics.predictions import Predictions
+from shared.model import MultiTaskNet
 from shared.plan import Plan, new_model
 from shared.results import Cohort, Estimate, Metric
-from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+from shared.tasks import SURVIVAL_TASKS, SurvivalTask, Task
 from shared.weights import Weights
 from simulation.cohort.folder import Truth
 from simulation.methods import FederationData, Patients
 from simulation.radiomics import fit_radiomics, lesion_features
+from simulation.row_evidence import row_metrics
 
 FloatArray = NDArray[np.float64]
 Table = dict[str, dict[Cohort, dict[Metric, Estimate]]]
@@ -60,74 +60,14 @@ def network_predictions(
     model: MultiTaskNet, plan: Plan, patients: Patients, device: torch.device
 ) -> Predictions:
     """Predict a cohort with a network."""
-    if not patients.cases:
-        empty = np.empty(0)
-        return labelled(patients, empty, dict.fromkeys(SURVIVAL_TASKS, empty))
-    outputs = infer(model.to(device), patients.cases, device)
-    curves = (
-        {task: survival_curve(outputs[task].double()).numpy() for task in SURVIVAL_TASKS}
-        if plan.loss.survival == "logistic_hazard"
-        else {}
-    )
-    return labelled(
-        patients,
-        torch.sigmoid(outputs["mvi"].double()).numpy(),
-        {task: ranking_score(outputs[task]).numpy() for task in SURVIVAL_TASKS},
-        curves,
-    )
+    return predict_cases(model, plan, patients.cases, patients.sites, device)
 
 
 def labelled(
-    patients: Patients,
-    mvi_probability: FloatArray,
-    risk: Mapping[SurvivalTask, FloatArray],
-    survival: Mapping[SurvivalTask, FloatArray] | None = None,
+    patients: Patients, mvi_probability: FloatArray, risk: Mapping[SurvivalTask, FloatArray]
 ) -> Predictions:
     """Put a method's predictions beside the patients' labels."""
-
-    def task(name: SurvivalTask) -> SurvivalPredictions:
-        outcomes = [getattr(case.labels, name) for case in patients.cases]
-        return SurvivalPredictions(
-            months=np.array([math.nan if x is None else x.months for x in outcomes], dtype=float),
-            event=np.array([math.nan if x is None else x.event for x in outcomes], dtype=float),
-            risk=risk[name],
-            survival=(survival or {}).get(name, np.empty((len(outcomes), 0))),
-        )
-
-    mvi = [case.labels.mvi for case in patients.cases]
-    return Predictions(
-        patient_id=tuple(case.patient_id for case in patients.cases),
-        site=patients.sites,
-        mvi_label=np.array([math.nan if label is None else label for label in mvi], dtype=float),
-        mvi_probability=mvi_probability,
-        rfs=task("rfs"),
-        os=task("os"),
-    )
-
-
-def evaluate_method(
-    predictions: dict[Cohort, Predictions],
-    *,
-    choose_on: Predictions,
-    resamples: int,
-    seed: int,
-) -> Evaluated:
-    """Fix the MVI threshold on some patients' predictions, freeze it, and judge all cohorts.
-
-    Parameters
-    ----------
-    predictions : dict of Cohort to Predictions
-    choose_on : Predictions
-        Internal validation patients that the method had; never the external site.
-    resamples, seed : int
-        Of the bootstrap.
-    """
-    threshold = best_f1_threshold(choose_on.mvi_label, choose_on.mvi_probability)
-    metrics = {
-        cohort: evaluate(rows, threshold, resamples=resamples, seed=seed)
-        for cohort, rows in predictions.items()
-    }
-    return Evaluated(predictions, threshold, metrics)
+    return beside_labels(patients.cases, patients.sites, mvi_probability, risk)
 
 
 def evaluate_networks(
@@ -138,7 +78,7 @@ def evaluate_networks(
     resamples: int,
     seed: int,
 ) -> dict[str, Evaluated]:
-    """Evaluate every trained network.
+    """Evaluate trained networks from their patients' rows.
 
     A network of one site alone is judged on that site's own training patients, and on the same
     internal and external patients as all others; its threshold comes from its own internal
@@ -161,13 +101,34 @@ def evaluate_networks(
             if own is None
             else network_predictions(model, plan, own["internal"], device)
         )
-        evaluated[method] = evaluate_method(
-            predictions, choose_on=choose_on, resamples=resamples, seed=seed
+        threshold, metrics = row_metrics(
+            predictions,
+            choose_on=choose_on,
+            months=curve_months(plan),
+            plan=plan,
+            resamples=resamples,
+            seed=seed,
         )
+        evaluated[method] = Evaluated(predictions, threshold, metrics)
     return evaluated
 
 
-def evaluate_radiomics(data: FederationData, *, resamples: int, seed: int) -> Evaluated:
+def evaluate_federation(
+    evidence: ModelEvidence, checkpoint: Checkpoint, data: FederationData, plan: Plan
+) -> Evaluated:
+    """Return the federation's row: its numbers are the sites' sums, as in a real one.
+
+    Its predictions serve the page's activation maps, which only one machine can show.
+    """
+    model = load_model(plan, best_weights(checkpoint))
+    predictions = {
+        cohort: network_predictions(model, plan, patients, data.sites[0].torch_device)
+        for cohort, patients in data.cohorts().items()
+    }
+    return Evaluated(predictions, evidence.thresholds.mvi, evidence.metrics())
+
+
+def evaluate_radiomics(data: FederationData, plan: Plan, *, resamples: int, seed: int) -> Evaluated:
     """Fit the linear models on lesion features of all training patients, and evaluate them."""
     cohorts = data.cohorts()
     training = cohorts["training"].cases
@@ -182,20 +143,17 @@ def evaluate_radiomics(data: FederationData, *, resamples: int, seed: int) -> Ev
             np.nan_to_num(models.mvi_probability(features), nan=0.5),
             {task: np.nan_to_num(models.risk(task, features), nan=0.0) for task in SURVIVAL_TASKS},
         )
-    evaluated = evaluate_method(
-        predictions, choose_on=predictions["internal"], resamples=resamples, seed=seed
-    )
-    unfitted: list[Metric] = [] if models.mvi is not None else ["mvi_f1", "mvi_auc"]
-    if models.survival["os"] is None:
-        unfitted.append("os_c_index")
-    if models.survival["rfs"] is None:
-        unfitted.append("rfs_c_index")
+    evaluated = _from_rows(predictions, plan, resamples=resamples, seed=seed)
+    unfitted: list[Task] = [task for task in SURVIVAL_TASKS if models.survival[task] is None]
+    if models.mvi is None:
+        unfitted.append("mvi")
     return replace(evaluated, metrics=_without(evaluated.metrics, unfitted))
 
 
 def evaluate_oracle(
     data: FederationData,
     truth: Mapping[tuple[str, str], Truth],
+    plan: Plan,
     *,
     resamples: int,
     seed: int,
@@ -215,9 +173,7 @@ def evaluate_oracle(
                 "os": np.array([row.os_log_hazard for row in rows], dtype=float),
             },
         )
-    return evaluate_method(
-        predictions, choose_on=predictions["internal"], resamples=resamples, seed=seed
-    )
+    return _from_rows(predictions, plan, resamples=resamples, seed=seed)
 
 
 def results_table(evaluated: Mapping[str, Evaluated]) -> Table:
@@ -267,12 +223,29 @@ def _patients(cases: tuple[PreparedCase, ...], site: str) -> Patients:
     return Patients(cases=cases, sites=(site,) * len(cases))
 
 
+def _from_rows(
+    predictions: dict[Cohort, Predictions], plan: Plan, *, resamples: int, seed: int
+) -> Evaluated:
+    """Evaluate a method that gives risks, and no curves."""
+    threshold, metrics = row_metrics(
+        predictions,
+        choose_on=predictions["internal"],
+        months=(),
+        plan=plan,
+        resamples=resamples,
+        seed=seed,
+    )
+    return Evaluated(predictions, threshold, metrics)
+
+
 def _without(
-    metrics: dict[Cohort, dict[Metric, Estimate]], unfitted: Sequence[Metric]
+    metrics: dict[Cohort, dict[Metric, Estimate]], unfitted: Sequence[Task]
 ) -> dict[Cohort, dict[Metric, Estimate]]:
     return {
         cohort: {
-            metric: Estimate(None, None, estimate.n) if metric in unfitted else estimate
+            metric: Estimate(None, None, estimate.n)
+            if metric.partition("_")[0] in unfitted
+            else estimate
             for metric, estimate in values.items()
         }
         for cohort, values in metrics.items()

@@ -27,12 +27,21 @@ class FederationData:
         The training institutions, in the order of their names.
     external : Site or None
         Never trained on, never used to choose anything.
+    without_patients : tuple of Site
+        Institutions that have no usable patient, only a list of whom they set aside.
     """
 
     sites: tuple[Site, ...]
     external: Site | None
     seed: int
     training_fraction: float
+    without_patients: tuple[Site, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[Site, ...]:
+        """All institutions, whether they train, are held out, or have nobody."""
+        held_out = () if self.external is None else (self.external,)
+        return (*self.sites, *held_out, *self.without_patients)
 
     def split(self, site: Site) -> Split:
         """Return a site's training and internal validation patients."""

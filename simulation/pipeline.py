@@ -73,9 +73,7 @@ def run(settings: SimulationSettings, command: Command, console: Console) -> Pat
         console.print(f"Going on with the unfinished run in {folder.path}", highlight=False)
     methods = groups(settings.strategy, data.sites)
     trained = train_methods(methods, settings, folder.state, console)
-    write_outputs(
-        folder.path, settings, federation, prepared, data, trained, command.overrides, console
-    )
+    write_outputs(folder.path, settings, federation, data, trained, command.overrides, console)
     folder.finish()
     return folder.path
 
@@ -122,6 +120,9 @@ def federation_data(
             minimum_count=settings.minimum_count,
             threads=settings.runtime.threads,
             device=settings.runtime.device,
+            role="external" if external and name == external.name else "training",
+            set_aside=prepared[name].set_aside,
+            bootstrap_seed=settings.seed,
         )
 
     external = federation.external
@@ -133,6 +134,7 @@ def federation_data(
         external=site(external.name) if external and prepared[external.name].cases else None,
         seed=settings.seed,
         training_fraction=settings.training_fraction,
+        without_patients=tuple(site(name) for name in prepared if not prepared[name].cases),
     )
 
 

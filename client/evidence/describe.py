@@ -119,6 +119,8 @@ def measure(case: PreparedCase) -> dict[str, float]:
         "tumour_diameter_mm": spacing_mm * (6 * int(tumour.sum()) / np.pi) ** (1 / 3),
         "roi_spacing_mm": spacing_mm,
     }
+    if case.labels.os is not None:
+        values["os_follow_up_months"] = case.labels.os.months
     for index, phase in enumerate(PHASES):
         if not case.present[index]:
             continue

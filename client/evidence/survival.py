@@ -160,7 +160,7 @@ def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray
 def _groups(known: _Weighted, cuts: tuple[float, ...], rule: Rule) -> tuple[Cells, ...]:
     """Return events and censorings of each risk group; none where a group is too small."""
     rows = known.rows
-    group = np.searchsorted(np.array(cuts), rows.risk, side="right")
+    group = np.searchsorted(np.array(cuts), rows.risk, side="left")
     sizes = np.bincount(group, minlength=len(cuts) + 1)
     if not cuts or not rule.allows(*sizes.tolist()):
         return ()

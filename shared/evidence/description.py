@@ -11,6 +11,7 @@ from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, Phase, SurvivalTask, Tas
 
 # Measures of a patient, and the common axis of each one's histogram.
 MEASURES: dict[str, Axis] = {
+    "os_follow_up_months": Axis(0.0, 256.0, 256, "months"),
     "tumour_diameter_mm": Axis(0.0, 256.0, 128, "mm"),
     "roi_spacing_mm": Axis(0.0, 16.0, 128, "mm"),
     "in_plane_spacing_mm": Axis(0.0, 2.0, 128, "mm"),

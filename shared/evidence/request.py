@@ -23,8 +23,8 @@ class Thresholds:
     mvi : float or None
         A patient is called MVI-positive at or above this probability.
     rfs, os : tuple of float
-        Increasing cuts of the predicted risk (`shared.model.ranking_score`); a patient at or
-        above c of them belongs to risk group c, so that one cut makes two groups.
+        Increasing cuts of the predicted risk (`shared.model.ranking_score`); a patient above c
+        of them belongs to risk group c, so that one cut makes two groups.
     """
 
     mvi: float | None = None

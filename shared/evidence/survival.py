@@ -61,8 +61,9 @@ class BrierCurve:
     ----------
     model, null : ndarray, shape (R, K)
         Of the predictions, and of the cohort's own Kaplan-Meier curve for everybody; NaN at a
-        time at which no site tells.
+        time at which no site tells, or that nobody is known to have outlived.
     patients : ndarray, shape (K,), int64
+        0 at such a time.
     """
 
     model: FloatArray
@@ -97,7 +98,8 @@ def brier_curve(parts: Sequence[SurvivalSums], null_survival: FloatArray) -> Bri
     if not told or not counts:
         return None
     error, dead, alive = np.moveaxis(np.asarray(sum(sums for sums, _ in told)), 2, 0)
-    patients = np.asarray(sum(counts), dtype=np.int64)
+    # Where nobody is known to have outlived a time, those who were censored have no stand-in.
+    patients = np.where(alive[0] > 0, np.asarray(sum(counts), dtype=np.int64), 0)
     null = dead * null_survival**2 + alive * (1 - null_survival) ** 2
     return BrierCurve(ratio(error, patients), ratio(null, patients), patients)
 

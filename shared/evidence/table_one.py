@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.evidence.cells import FloatArray
 from shared.evidence.description import MEASURES, CohortDescription, Description, MeasureSums
-from shared.reporting.content import Characteristic, Summary
+from shared.reporting.content import Characteristic, SiteSummary, Summary
 from shared.reporting.names import PHASE_NAMES
 from shared.tasks import PHASES, Task
 
@@ -17,12 +17,24 @@ _TASK_WORDS: dict[Task, tuple[str, str]] = {
     "os": ("OS known", "Death, of known"),
 }
 _MEASURE_WORDS = {
+    "os_follow_up_months": "Follow-up, overall survival",
     "tumour_diameter_mm": "Tumour diameter",
     "roi_spacing_mm": "Voxel of the region",
     "in_plane_spacing_mm": "Pixel",
     "slice_spacing_mm": "Distance of slices",
     **{f"liver_intensity_{phase}": f"Liver, {PHASE_NAMES[phase]}" for phase in PHASES},
     **{f"tumour_intensity_{phase}": f"Tumour, {PHASE_NAMES[phase]}" for phase in PHASES},
+}
+REASON_WORDS = {
+    "no-images": "no usable image",
+    "no-mask": "no usable mask",
+    "no-tumour": "no tumour in the mask",
+    "unreadable": "a file cannot be read",
+    "geometry": "scan and mask do not fit, or slices do not make a volume",
+    "no-clinical-row": "no usable row in clinical.csv",
+    "label-unusable": "used in part: a label is unusable",
+    "phase-left-out": "used without a phase",
+    "other": "another reason",
 }
 Share = tuple[int | None, int | None]
 
@@ -43,6 +55,45 @@ def characteristics(descriptions: Sequence[Description]) -> tuple[Characteristic
     for name in MEASURES:
         rows.append(_measure(name, descriptions))
     return tuple(row for row in rows if row is not None)
+
+
+def site_summary(description: Description) -> SiteSummary:
+    """Return a site in numbers; None where a number is too small for the site to tell."""
+    cohorts = description.cohorts
+    patients = {name: cohort.patients for name, cohort in cohorts.items()}
+    mvi, rfs, os = (_events(description, task) for task in ("mvi", "rfs", "os"))
+    return SiteSummary(
+        name=description.site,
+        role="external" if is_external(description) else "training",
+        patients=_total((n, n) for n in patients.values())[0],
+        training=patients.get("training", 0),
+        internal=patients.get("internal", 0),
+        mvi_known=mvi[1],
+        mvi_positive=mvi[0],
+        rfs_known=rfs[1],
+        rfs_events=rfs[0],
+        os_known=os[1],
+        os_events=os[0],
+        phases={
+            phase: _total((c.phases[phase], c.patients) for c in _cohorts(description))[0]
+            for phase in PHASES
+        },
+        tumour_diameter_mm=_median_of(description, "tumour_diameter_mm"),
+        follow_up_months=_median_of(description, "os_follow_up_months"),
+        in_plane_spacing_mm=_median_of(description, "in_plane_spacing_mm"),
+        slice_thickness_mm=_median_of(description, "slice_spacing_mm"),
+        set_aside={
+            REASON_WORDS[reason]: count
+            for reason, count in description.set_aside.items()
+            if count != 0
+        },
+        excluded=description.excluded,
+    )
+
+
+def _median_of(description: Description, name: str) -> float | None:
+    moments = _moments(name, [c.measures[name] for c in _cohorts(description)])
+    return None if moments.histogram is None else median(name, moments.histogram)
 
 
 def is_external(description: Description) -> bool:

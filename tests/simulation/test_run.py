@@ -40,6 +40,7 @@ OUTPUT_FILES = (
     "sites/north/set_aside.csv",
     "sites/south/set_aside.csv",
     "sites/external/set_aside.csv",
+    "sites/external/set_aside_counts.csv",
 )
 
 

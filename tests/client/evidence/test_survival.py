@@ -5,13 +5,13 @@ before: censorings lie between the events, where both are the same.
 """
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines import CoxPHFitter, KaplanMeierFitter
+from lifelines import KaplanMeierFitter
 from lifelines.statistics import logrank_test
 from lifelines.utils import concordance_index
+from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.metrics import (
     brier_score,
     concordance_index_censored,
@@ -137,7 +137,7 @@ def test_risk_groups_agree_with_lifelines(seed: int, sites: int) -> None:
     rows = drawn(90, seed=seed, sites=sites)
     counts = risk_groups.group_counts(survival_parts(rows, request(None)), QUARTERS.intervals + 1)
     assert counts is not None
-    high = rows.risk >= 0
+    high = rows.risk > 0
     for group, own in enumerate((~high, high)):
         curve = risk_groups.survival_counts(counts[group, 0], QUARTERS)
         fitted = KaplanMeierFitter().fit(rows.time[own], rows.event[own])
@@ -146,10 +146,10 @@ def test_risk_groups_agree_with_lifelines(seed: int, sites: int) -> None:
     both = [risk_groups.survival_counts(counts[g, 0], QUARTERS) for g in (0, 1)]
     test = logrank_test(rows.time[~high], rows.time[high], rows.event[~high], rows.event[high])
     assert kaplan_meier.log_rank(both) == pytest.approx(test.p_value, abs=1e-9)
-    table = pd.DataFrame({"time": rows.time, "event": rows.event, "high": high.astype(float)})
-    fitter = CoxPHFitter().fit(table, "time", "event", fit_options={"precision": 1e-12})
+    cox = CoxPHSurvivalAnalysis(ties="efron", tol=1e-15)
     ratio = risk_groups.log_hazard_ratio(counts[0], counts[1])[0]
-    assert ratio == pytest.approx(fitter.params_["high"], abs=1e-9)
+    fitted = cox.fit(high[:, None].astype(float), structured(rows))
+    assert ratio == pytest.approx(fitted.coef_[0], abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -195,6 +195,17 @@ def test_intervals_are_those_of_patients_rows() -> None:
     seed = derive_seed(0, "internal/os")
     expected = c_index_estimate(rows.time, rows.event, rows.risk, names, resamples=40, seed=seed)
     assert percentile_estimate(found.values, n=60) == expected
+
+
+def test_a_time_that_nobody_outlived_has_no_brier_score() -> None:
+    rows = drawn(40, seed=6)
+    short = Rows(rows.site, np.minimum(rows.time, 31.5), rows.event, rows.risk, rows.curve)
+    curve = survival.brier_curve(survival_parts(short, request(censoring(short))), np.ones(7))
+    assert curve is not None
+    assert np.isnan(curve.model[0]).tolist() == [False] * 4 + [True] * 3
+    both = curve.integrated(TIMES)
+    assert both is not None
+    assert np.isfinite(both[0].values).all()
 
 
 def test_cuts_divide_by_the_share_of_patients() -> None:
