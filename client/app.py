@@ -13,9 +13,11 @@ import torch
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from client.cohort import SiteFolderError
 from client.evaluation import judge, sum_features
 from client.evidence.describe import describe
 from client.evidence.gather import cohorts_of, gather_evidence, rule_of
+from client.imaging.errors import ImagingError
 from client.site import Site
 from client.site_file import site_from_node_config
 from client.split import Split, split_cases
@@ -81,6 +83,9 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
     except ProtocolError as error:
         logger.error("refused: %s", error)
         return _refusal(message, error.code)
+    except (SiteFolderError, ImagingError, OSError) as error:
+        logger.error("the site's data cannot be read: %s", error)
+        return _refusal(message, ErrorCode.DATA_UNREADABLE)
     except Exception:
         # The text of an exception may hold a path or a name: it stays in the site's log.
         logger.exception("could not answer")
@@ -173,6 +178,9 @@ def _accept(message: Message, site: Site) -> tuple[Weights, Instruction, Plan]:
             ErrorCode.OTHER_PREPROCESSING,
             f"asked for {plan.preprocessing}, prepared with {site.preprocessing}",
         )
+    if site.policy is not None:
+        training = split_cases(site.cases, plan.seed, plan.training_fraction).training
+        site.policy.check(message.metadata.message_type, instruction, len(training))
     if torch.get_num_threads() != site.threads:
         torch.set_num_threads(site.threads)
     return weights, instruction, plan

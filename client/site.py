@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from client.cohort import PreparedCase, SetAside
+from client.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Site:
         The site's own list; the coordinator gets numbers by reason.
     bootstrap_seed : int
         From which the site draws resamples; its own secret, but in a simulation.
+    policy : Policy or None
+        What the site allows; None, in a simulation, allows everything.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Site:
     role: Literal["training", "external"] = "training"
     set_aside: tuple[SetAside, ...] = ()
     bootstrap_seed: int = 0
+    policy: Policy | None = None
 
     @property
     def torch_device(self) -> torch.device:

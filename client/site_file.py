@@ -1,14 +1,17 @@
 """The site's own file: where its patients are, and what it allows; read by no one else."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from flwr.app import Context
 from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
 
 from client.cohort import prepare_site
 from client.evidence.secret import SEED_FILE, own_seed
+from client.policy import Policy
 from client.site import Site
 from shared.config import ConfigurationError, build
 from shared.preprocessing import PreprocessingSettings
@@ -17,8 +20,53 @@ NODE_CONFIG_KEY = "site-file"
 
 
 @dataclass(frozen=True)
+class LinkSettings:
+    """How a site reaches the coordinator.
+
+    Attributes
+    ----------
+    address : str
+        The proxy, as host:port.
+    authority : Path
+        Certificate of the authority to trust, PEM; no other is.
+    key : Path
+        The site's private key, OpenSSH; made by ``action=key``, never sent.
+    runtime_port : int
+        A free port on loopback, where the node speaks to its own executor.
+    patience_s : float
+        How long a refusal is borne before the site gives up: a node that was cut off counts as
+        joined for up to a minute.
+    """
+
+    address: str
+    authority: Path
+    key: Path
+    runtime_port: int = 9094
+    patience_s: float = 180.0
+
+    def __post_init__(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
+            raise ValueError(f"address must be host:port, got {self.address!r}")
+        if not 1 <= self.runtime_port <= 65535:
+            raise ValueError(f"runtime_port must lie in [1, 65535], got {self.runtime_port}")
+
+    @property
+    def host(self) -> str:
+        """The proxy's name or address, without brackets."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The proxy's port."""
+        return int(self.address.rpartition(":")[2])
+
+
+@dataclass(frozen=True)
 class SiteFile:
     """What an institution writes down once; ``configs/site.yaml`` is an example.
+
+    Paths that are not absolute start at the file's own folder.
 
     Attributes
     ----------
@@ -27,6 +75,8 @@ class SiteFile:
         The site's folder of the data contract.
     cache_dir : Path
         Where prepared regions of interest are kept.
+    state_dir : Path
+        The log of what left, the launcher, the executor's secret.
     preprocessing : PreprocessingSettings
         As the study prescribes: the plan is refused where it differs.
     minimum_count : int
@@ -35,16 +85,33 @@ class SiteFile:
         CPU threads of training, processes of preparation.
     device : str
         Where the network runs, as torch names it.
+    link : LinkSettings or None
+        None: this site cannot join a federation.
+    policy : Policy
+        What a coordinator may ask; by default no bundle may run.
     """
 
     name: str
     folder: Path
     cache_dir: Path
+    state_dir: Path = Path("state")
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     minimum_count: int = 5
     threads: int = 1
     workers: int = 2
     device: str = "cpu"
+    link: LinkSettings | None = None
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def audit_log(self) -> Path:
+        """Where every message answered or refused is written down."""
+        return self.state_dir / "messages.jsonl"
+
+    @property
+    def joined_lock(self) -> Path:
+        """Held while the site is joined."""
+        return self.state_dir / "joined.lock"
 
 
 def read_site_file(path: Path) -> SiteFile:
@@ -57,8 +124,30 @@ def read_site_file(path: Path) -> SiteFile:
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such file; copy configs/site.yaml and fill it in")
-    values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    return build(SiteFile, values, where=str(path))
+    try:
+        values: Any = OmegaConf.to_container(
+            OmegaConf.load(path), resolve=True, throw_on_missing=True
+        )
+    except MissingMandatoryValue as error:
+        raise ConfigurationError(f"{path}: {error}: fill it in") from error
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not YAML like configs/site.yaml: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: empty; copy configs/site.yaml and fill it in")
+    return _at(path.resolve().parent, build(SiteFile, values, where=str(path)))
+
+
+def _at(folder: Path, site: SiteFile) -> SiteFile:
+    link = site.link and replace(
+        site.link, authority=folder / site.link.authority, key=folder / site.link.key
+    )
+    return replace(
+        site,
+        folder=folder / site.folder,
+        cache_dir=folder / site.cache_dir,
+        state_dir=folder / site.state_dir,
+        link=link,
+    )
 
 
 def site_from_node_config(context: Context) -> Site:
@@ -83,4 +172,6 @@ def site_from_node_config(context: Context) -> Site:
         device=site_file.device,
         set_aside=prepared.set_aside,
         bootstrap_seed=own_seed(site_file.cache_dir / SEED_FILE),
+        role=site_file.policy.role,
+        policy=site_file.policy,
     )

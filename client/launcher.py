@@ -1,0 +1,148 @@
+"""What the site's executor starts in place of ``flwr-clientapp``: ``python -m client.launcher``.
+
+It runs the site's own code, not the bundle's. It compares the bundle's SHA-256 with the site's
+policy before anything of it is unpacked or imported, and writes down what leaves before it leaves.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ConfigRecord, Context, Error, Message
+from flwr.clientapp import ClientApp
+from flwr.supernode.cli import flwr_clientapp
+from flwr.supernode.runtime import run_clientapp
+
+from client.audit import AuditLog, Entry, describe
+from client.policy import Policy
+from client.site_file import read_site_file
+from shared.protocol import INSTRUCTION, ErrorCode
+from shared.supervisor import die_with_parent
+
+logger = logging.getLogger("hepafed.client")
+
+OWN_PACKAGES = ("client", "shared")
+Load = Callable[[str, str, str], Callable[..., Message]]
+
+
+class Guard:
+    """Stands between Flower's runner and the app.
+
+    Parameters
+    ----------
+    policy : Policy
+        Names the bundles that may run.
+    log : AuditLog
+        Where every message is written down.
+    install : callable
+        Flower's own unpacking of a bundle.
+    load : callable
+        Flower's own import of the unpacked app.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        log: AuditLog,
+        install: Callable[..., Path],
+        load: Callable[[str, str, str], ClientApp],
+    ) -> None:
+        self._policy = policy
+        self._log = log
+        self._install = install
+        self._load = load
+        self._bundle = ""
+
+    def install(self, bundle: bytes, skip_prompt: bool = False) -> None:
+        """Unpack a bundle that is allowed; leave any other as it came."""
+        self._bundle = sha256(bundle).hexdigest()
+        if self._allowed:
+            self._install(bundle, skip_prompt=skip_prompt)
+
+    def load(self, app_id: str, version: str, bundle: str) -> Callable[..., Message]:
+        """Return what answers a message: the app, or a refusal."""
+
+        def answer(message: Message, context: Context) -> Message:
+            reply = self._answer(message, context, (app_id, version, bundle))
+            self._log.append(self._entry(message, reply))
+            return reply
+
+        return answer
+
+    @property
+    def _allowed(self) -> bool:
+        return self._bundle in self._policy.bundles
+
+    def _answer(self, message: Message, context: Context, app: tuple[str, str, str]) -> Message:
+        if not self._allowed:
+            logger.error("refused: bundle %s is not in policy.bundles", self._bundle)
+            return _error(message, ErrorCode.BUNDLE_REFUSED)
+        try:
+            _forget_own_packages()
+            return self._load(*app)(message, context)
+        except Exception:
+            # Flower would send the exception's text to the coordinator.
+            logger.exception("the app could not answer")
+            return _error(message, ErrorCode.INTERNAL)
+
+    def _entry(self, message: Message, reply: Message) -> Entry:
+        return Entry(
+            run=message.metadata.run_id,
+            round=_round(message),
+            bundle=self._bundle,
+            kind=message.metadata.message_type,
+            outcome="refused" if reply.has_error() else "answered",
+            code=_code_name(reply.error.code) if reply.has_error() else "OK",
+            left=() if reply.has_error() else describe(reply.content),
+        )
+
+
+def _error(message: Message, code: ErrorCode) -> Message:
+    return Message(Error(code=int(code), reason=code.name), reply_to=message)
+
+
+def _code_name(code: int) -> str:
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return str(code)
+
+
+def _round(message: Message) -> int | None:
+    """Return the round that a message says it belongs to; the app checks it, this only notes it."""
+    record = message.content.get(INSTRUCTION) if message.has_content() else None
+    value = record.get("round") if isinstance(record, ConfigRecord) else None
+    return value if isinstance(value, int) else None
+
+
+def _forget_own_packages() -> None:
+    """Let the app import its own ``client`` and ``shared``, not those that run this launcher."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
+        del sys.modules[name]
+
+
+def main() -> None:
+    """Run one message: the site's file, then what the executor says."""
+    die_with_parent()
+    site = read_site_file(Path(sys.argv[1]))
+    sys.argv = ["flwr-clientapp", *sys.argv[2:]]
+    # Flower's runner looks these two names up when it comes to them.
+    runner: Any = run_clientapp
+    load = runner.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
+    guard = Guard(site.policy, AuditLog(site.audit_log), runner.install_from_fab, load)
+    runner.install_from_fab = guard.install
+    runner.get_load_client_app_fn = lambda **_: guard.load
+    # A folder of its own for each message: an app unpacked earlier, or changed since, is never
+    # taken for this one.
+    with tempfile.TemporaryDirectory(prefix="hepafed-app-") as home:
+        os.environ["FLWR_HOME"] = home
+        flwr_clientapp()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What an institution allows a coordinator to ask of it."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from flwr.app import MessageType
+
+from shared.plan import Plan
+from shared.protocol import ErrorCode, Instruction, ProtocolError
+from shared.tasks import TASKS, Task
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A site's own limits; a request beyond one is refused, whatever the coordinator says.
+
+    Attributes
+    ----------
+    role : str
+        ``"training"``, or ``"external"``: judges models and never trains one.
+    bundles : tuple of str
+        SHA-256 of the app bundles that may run here; no other code is even unpacked.
+    tasks : tuple of Task
+        Which tasks may be trained.
+    max_rounds : int
+        Rounds that a run may have.
+    max_local_epochs : int
+        Passes over the training patients in a round.
+    min_training_patients : int
+        With fewer, nothing is shared at all.
+    """
+
+    role: Literal["training", "external"] = "training"
+    bundles: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = TASKS
+    max_rounds: int = 100
+    max_local_epochs: int = 5
+    min_training_patients: int = 10
+
+    def __post_init__(self) -> None:
+        for bundle in self.bundles:
+            if not _SHA256.fullmatch(bundle):
+                raise ValueError(f"bundles: {bundle!r} is not a SHA-256 in lower-case hex")
+        if min(self.max_rounds, self.max_local_epochs, self.min_training_patients) < 1:
+            raise ValueError(
+                "max_rounds, max_local_epochs and min_training_patients must be at least 1"
+            )
+
+    def check(self, kind: str, instruction: Instruction, training_patients: int) -> None:
+        """Refuse a request that goes beyond what the site allows.
+
+        Parameters
+        ----------
+        kind : str
+            The message's type, as Flower names it.
+        instruction : Instruction
+        training_patients : int
+            How many patients of this site would train.
+
+        Raises
+        ------
+        ProtocolError
+            With `ErrorCode.POLICY_REFUSED`; the reason is for the site's own log.
+        """
+        problems = self._problems(kind, instruction, training_patients)
+        if problems:
+            raise ProtocolError(ErrorCode.POLICY_REFUSED, "; ".join(problems))
+
+    def _problems(self, kind: str, instruction: Instruction, training_patients: int) -> list[str]:
+        plan = instruction.plan
+        problems = []
+        if plan.rounds > self.max_rounds:
+            problems.append(f"{plan.rounds} rounds asked, {self.max_rounds} allowed")
+        # Judging the last model is round rounds + 1.
+        if not 0 <= instruction.round <= plan.rounds + 1:
+            problems.append(f"round {instruction.round} of {plan.rounds}")
+        trains = kind.partition(".")[0] == MessageType.TRAIN
+        if self.role == "external":
+            return [*problems, "an external site trains no model"] if trains else problems
+        if training_patients < self.min_training_patients:
+            problems.append(
+                f"{training_patients} training patients, at least"
+                f" {self.min_training_patients} wanted before anything is shared"
+            )
+        if trains:
+            problems += self._training_problems(plan)
+        return problems
+
+    def _training_problems(self, plan: Plan) -> list[str]:
+        problems = []
+        epochs = plan.optimisation.local_epochs
+        if epochs > self.max_local_epochs:
+            problems.append(f"{epochs} local epochs asked, {self.max_local_epochs} allowed")
+        asked = [task for task in TASKS if plan.loss.weight(task) > 0]
+        forbidden = [task for task in asked if task not in self.tasks]
+        if forbidden:
+            problems.append(f"training of {', '.join(forbidden)} is not allowed")
+        return problems

@@ -1,0 +1,138 @@
+"""The files generated for a coordinator: nginx, systemd units, a script, the kits of the sites."""
+
+import shlex
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from server.layout import CONNECTION, LINK_NAME, LOOPBACK, CoordinatorSettings, Layout, services
+from shared.systemd import UnitSettings, service_unit, target_unit
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = "hepafed.target"
+
+
+def write_layout(settings: CoordinatorSettings, layout: Layout) -> list[Path]:
+    """Write everything that is generated from the configuration; return the files."""
+    for folder in (layout.database.parent, layout.nginx_config.parent / "tmp", layout.public_keys):
+        folder.mkdir(parents=True, exist_ok=True)
+    files = [
+        _write(layout.nginx_config, nginx_config(settings, layout)),
+        _write(layout.flwr_home / "config.toml", connection(settings, layout)),
+        _write(layout.script, _script(settings), mode=0o700),
+    ]
+    units = systemd_units(settings, layout)
+    return files + [_write(layout.units / name, text) for name, text in units.items()]
+
+
+def nginx_config(settings: CoordinatorSettings, layout: Layout) -> str:
+    """Return the proxy's configuration."""
+    return _render(
+        "nginx.conf.j2",
+        settings=settings,
+        layout=layout,
+        nginx_dir=layout.nginx_config.parent,
+        loopback=LOOPBACK,
+        link_name=LINK_NAME,
+    )
+
+
+def systemd_units(settings: CoordinatorSettings, layout: Layout) -> dict[str, str]:
+    """Return the units of all services and of the target that holds them, by file name."""
+    units: dict[str, str] = {}
+    for service in services(settings, layout):
+        unit = UnitSettings(
+            description=f"hepafed coordinator: {service.name}",
+            user=settings.user,
+            writable=(layout.home,),
+            after=tuple(units),
+            part_of=TARGET,
+        )
+        units[f"hepafed-{service.name}.service"] = service_unit(service, unit)
+    return {**units, TARGET: target_unit("hepafed coordinator", list(units))}
+
+
+def connection(settings: CoordinatorSettings, layout: Layout) -> str:
+    """Return Flower's own configuration: how ``flwr run`` reaches the superlink."""
+    return (
+        f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
+        f'address = "{settings.link_address}"\n'
+        f'root-certificates = "{layout.internal_authority.certificate}"\n'
+    )
+
+
+def write_kit(settings: CoordinatorSettings, layout: Layout, site: str, bundle: str) -> Path:
+    """Write what a site is handed, nothing of it secret; return the folder.
+
+    Parameters
+    ----------
+    settings : CoordinatorSettings
+    layout : Layout
+    site : str
+    bundle : str
+        SHA-256 of the app that the coordinator means to run.
+    """
+    kit = layout.kits / site
+    authority = layout.site_authority.certificate
+    values = {
+        "site": site,
+        "address": settings.public_address,
+        "bundle": bundle,
+        "fingerprint": fingerprint(authority),
+    }
+    _write(kit / "site.yaml", _render("site.yaml.j2", **values))
+    _write(kit / "INSTRUCTIONS.txt", _render("INSTRUCTIONS.txt.j2", **values))
+    _write(kit / "ca.pem", authority.read_text(encoding="ascii"))
+    return kit
+
+
+def fingerprint(certificate: Path) -> str:
+    """Return a certificate's SHA-256 fingerprint, as people read it out."""
+    digest = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())
+    return digest.hex(":").upper()
+
+
+def key_fingerprint(public_key: bytes) -> str:
+    """Return the SHA-256 of a public key in PEM, shortened for a table."""
+    return sha256(public_key).hexdigest()[:16]
+
+
+def _script(settings: CoordinatorSettings) -> str:
+    values = {
+        "home": settings.home.resolve(),
+        "names": f"[{','.join(settings.names)}]",
+        "addresses": f"[{','.join(settings.addresses)}]",
+        "port": settings.port,
+        "link_port": settings.link_port,
+        "nginx": settings.nginx,
+        "user": settings.user,
+    }
+    overrides = " ".join(shlex.quote(f"{key}={value}") for key, value in values.items())
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'server/provision.py'))}"
+    return (
+        "#!/bin/sh\n"
+        "# All of the coordinator's processes in this terminal, for trials; Ctrl-C ends them.\n"
+        f"exec {command} action=start {overrides}\n"
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - plain text, not a page
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _write(path: Path, content: str, mode: int = 0o600) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    path.chmod(mode)
+    return path
