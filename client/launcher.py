@@ -1,14 +1,17 @@
-"""What the site's executor starts in place of ``flwr-clientapp``: ``python -m client.launcher``.
+"""What the site's executor starts in place of ``flwr-clientapp``.
+
+``python -m client.launcher SITE_FILE WORD...``, or ``--serve SOCKET`` in place of the words.
 
 It runs the site's own code, not the bundle's. It compares the bundle's SHA-256 with the site's
 policy before anything of it is unpacked or imported, and writes down what leaves before it leaves.
 """
 
+import importlib
 import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from flwr.clientapp import ClientApp
 from flwr.supernode.cli import flwr_clientapp
 from flwr.supernode.runtime import run_clientapp
 
+from client import warm
 from client.audit import AuditLog, Entry, describe
 from client.policy import Policy
 from client.site_file import read_site_file
@@ -27,7 +31,7 @@ from shared.supervisor import die_with_parent
 logger = logging.getLogger("hepafed.client")
 
 OWN_PACKAGES = ("client", "shared")
-Load = Callable[[str, str, str], Callable[..., Message]]
+SERVE = "--serve"
 
 
 class Guard:
@@ -126,11 +130,17 @@ def _forget_own_packages() -> None:
         del sys.modules[name]
 
 
-def main() -> None:
-    """Run one message: the site's file, then what the executor says."""
-    die_with_parent()
-    site = read_site_file(Path(sys.argv[1]))
-    sys.argv = ["flwr-clientapp", *sys.argv[2:]]
+def run(site_file: Path, words: Sequence[str]) -> None:
+    """Answer one message: read the site's file, then be ``flwr-clientapp`` under guard.
+
+    Parameters
+    ----------
+    site_file : Path
+    words : sequence of str
+        The arguments that the executor gives to ``flwr-clientapp``.
+    """
+    site = read_site_file(site_file)
+    sys.argv = ["flwr-clientapp", *words]
     # Flower's runner looks these two names up when it comes to them.
     runner: Any = run_clientapp
     load = runner.get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
@@ -142,6 +152,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hepafed-app-") as home:
         os.environ["FLWR_HOME"] = home
         flwr_clientapp()
+
+
+def main() -> None:
+    """Answer one message, or, with ``--serve SOCKET``, be forked for every one."""
+    die_with_parent()
+    site_file, *words = sys.argv[1:]
+    if words[:1] == [SERVE]:
+        importlib.import_module("client.app")
+        warm.serve(Path(words[1]), lambda request: run(Path(site_file), request))
+    run(Path(site_file), words)
 
 
 if __name__ == "__main__":

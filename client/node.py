@@ -4,6 +4,7 @@ import logging
 import secrets
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from flwr.supercore.constant import TASK_TYPE_TO_COMMAND, TaskType
 
+from client.launcher import SERVE
 from client.link import Admission, ask_admission
 from client.site_file import NODE_CONFIG_KEY, LinkSettings, SiteFile
 from shared.config import ConfigurationError
@@ -57,8 +59,13 @@ def join(site: SiteFile, path: Path) -> None:
         )
     site.state_dir.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(site.joined_lock, timeout=0), stop_on_signals() as stop:
-            running = services(site, path)
+        with (
+            FileLock(site.joined_lock, timeout=0),
+            # A Unix socket's address may be no longer than 107 bytes: a short folder of its own.
+            tempfile.TemporaryDirectory(prefix="hepafed-") as private,
+            stop_on_signals() as stop,
+        ):
+            running = services(site, path, Path(private) / "launcher")
 
             def before_start(service: Service) -> None:
                 if service.name == NODE:
@@ -110,16 +117,25 @@ def await_admission(
         stop.wait(ASK_AGAIN_S)
 
 
-def services(site: SiteFile, path: Path) -> tuple[Service, ...]:
-    """Return the site's processes: the SuperNode and the executor that starts the ClientApp.
+def services(site: SiteFile, path: Path, socket: Path) -> tuple[Service, ...]:
+    """Return the site's processes: SuperNode, executor, and the launcher of the ClientApp.
 
-    Writes what they need first: the secret that they share, and the launcher.
+    Writes what they need first: the secret that the two share, and the programs that the
+    executor finds.
+
+    Parameters
+    ----------
+    site : SiteFile
+    path : Path
+        Its file.
+    socket : Path
+        Where the launcher listens.
     """
     link = link_of(site)
     programs = Path(sys.executable).parent
     secret = site.state_dir / "executor-secret"
     write_secret(secret, secrets.token_hex(SECRET_BYTES).encode())
-    launchers = write_launchers(site.state_dir / "launchers", path)
+    launchers = write_launchers(site.state_dir / "launchers", path, socket)
     environment = {**QUIET, "FLWR_HOME": str(site.state_dir / "flwr"), "PYTHONPATH": str(ROOT)}
     node = (
         *(str(programs / "flower-supernode"), "--superlink", link.address),
@@ -138,20 +154,27 @@ def services(site: SiteFile, path: Path) -> tuple[Service, ...]:
     return (
         Service(NODE, node, site.state_dir, environment),
         Service(EXECUTOR, executor, site.state_dir, {**environment, **search}),
+        Service("launcher", (*launcher(path), SERVE, str(socket)), site.state_dir, environment),
     )
 
 
-def write_launchers(folder: Path, site_file: Path) -> Path:
+def launcher(site_file: Path) -> tuple[str, ...]:
+    """Return the command that answers a message under the site's guard."""
+    return (sys.executable, "-P", "-m", "client.launcher", str(site_file.resolve()))
+
+
+def write_launchers(folder: Path, site_file: Path, socket: Path) -> Path:
     """Write the programs that the executor finds: the guarded ClientApp, and nothing else.
 
     A link may ask a node to run other kinds of tasks (agents, connectors): their names end in a
-    refusal here.
+    refusal here. The ClientApp's asks the warm launcher, and starts a cold one where none
+    listens yet.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    launcher = shlex.join([sys.executable, "-P", "-m", "client.launcher", str(site_file.resolve())])
+    send = (sys.executable, "-I", "-S", str(ROOT / "client" / "send.py"), str(socket))
+    answer = f'{shlex.join(send)} "$@" || exec {shlex.join(launcher(site_file))} "$@"'
     for kind, name in TASK_TYPE_TO_COMMAND.items():
-        allowed = kind == TaskType.CLIENT_APP
-        body = f'exec {launcher} "$@"' if allowed else 'echo "refused: $0" >&2; exit 1'
+        body = answer if kind == TaskType.CLIENT_APP else 'echo "refused: $0" >&2; exit 1'
         program = folder / name
         program.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         program.chmod(0o700)
