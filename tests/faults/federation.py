@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,16 +26,16 @@ from server.checkpoint import Checkpoint
 from server.files import write_kit
 from server.layout import CoordinatorSettings, Layout
 from server.registry import RegisteredSite, RegistryError, open_registry, read_public_key
-from shared.bundle import bundle_hash
+from shared.app_bundle import bundle_hash
 from shared.config import to_json
 from shared.plan import Plan
+from tests.polling import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = Path("/usr/sbin/nginx")
 PROGRAMS = Path(sys.executable).parent
 # A machine that others use too may take its time; a test that passes never waits so long.
 PATIENCE_S = 400.0
-POLL_S = 0.2
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
@@ -44,16 +43,6 @@ ENVIRONMENT = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
 }
-
-
-def wait_until(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> float:
-    """Poll a condition until it holds and return the seconds that took; fail past the deadline."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > patience_s:
-            raise AssertionError(f"not within {patience_s:.0f} s: {what}")
-        time.sleep(POLL_S)
-    return time.monotonic() - began
 
 
 def free_ports(count: int) -> list[int]:
@@ -115,7 +104,7 @@ class Federation:
 
     def wait_for_link(self) -> float:
         """Wait until the link answers on loopback."""
-        return wait_until("the link answers", lambda: self._nodes() is not None)
+        return wait_until("the link answers", lambda: self._nodes() is not None, PATIENCE_S)
 
     def enrol(self, name: str, folder: Path, **settings: object) -> Path:
         """Do all that a site and the coordinator do before the site joins; return its file.
@@ -162,7 +151,7 @@ class Federation:
 
     def wait_for_sites(self, *names: str) -> float:
         """Wait until the link counts these sites as joined."""
-        return wait_until(f"{names} are online", lambda: set(names) <= self.online())
+        return wait_until(f"{names} are online", lambda: set(names) <= self.online(), PATIENCE_S)
 
     def online(self) -> set[str]:
         """Return the names of the sites that the link counts as joined."""
@@ -206,7 +195,7 @@ class Federation:
 
     def wait_for_end(self, run: int) -> str:
         """Wait until a run has ended, and return its status."""
-        wait_until(f"run {run} ends", lambda: self.status(run).startswith("finished"))
+        wait_until(f"run {run} ends", lambda: self.status(run).startswith("finished"), PATIENCE_S)
         return self.status(run)
 
     def flwr(self, *words: str) -> subprocess.CompletedProcess[str]:

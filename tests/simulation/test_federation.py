@@ -158,7 +158,7 @@ def test_one_bad_site_does_not_stop_the_federation(
     )
     with caplog.at_level(logging.CRITICAL, logger="hepafed.client"):
         checkpoint = run([sites[0], lost], tmp_path / "with")
-    assert list(checkpoint.history[-1]["refused"].values()) == ["INTERNAL"]
+    assert list(checkpoint.history[-1]["refused"].values()) == ["DATA_UNREADABLE"]
     assert list(checkpoint.history[-1]["sites"]) == ["a"]
     assert_equal(checkpoint.weights, run([sites[0]], tmp_path / "without").weights)
 

@@ -1,0 +1,65 @@
+"""A site's limits hold whatever the coordinator asks."""
+
+from dataclasses import replace
+
+import pytest
+from flwr.app import MessageType
+
+from client.policy import Policy
+from shared.losses.multitask import LossSettings
+from shared.plan import OptimisationSettings, Plan
+from shared.protocol import ErrorCode, Instruction, ProtocolError
+
+POLICY = Policy(tasks=("os", "rfs"), max_rounds=10, max_local_epochs=2, min_training_patients=20)
+PLAN = Plan(rounds=10, loss=LossSettings(mvi_weight=0.0))
+LONGER = replace(PLAN, rounds=11)
+HARDER = replace(PLAN, optimisation=OptimisationSettings(local_epochs=3))
+WIDER = replace(PLAN, loss=LossSettings(mvi_weight=0.1))
+
+
+def test_what_lies_within_the_limits_passes() -> None:
+    POLICY.check(MessageType.QUERY, Instruction(PLAN, 0), 20)
+    POLICY.check(MessageType.TRAIN, Instruction(PLAN, 10), 20)
+    POLICY.check(MessageType.EVALUATE, Instruction(PLAN, 11), 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "plan", "number", "patients", "reason"),
+    [
+        (MessageType.QUERY, LONGER, 0, 20, "11 rounds asked, 10 allowed"),
+        (MessageType.TRAIN, LONGER, 1, 20, "11 rounds asked, 10 allowed"),
+        (MessageType.EVALUATE, LONGER, 1, 20, "11 rounds asked, 10 allowed"),
+        (MessageType.TRAIN, PLAN, 12, 20, "round 12 of 10"),
+        (MessageType.TRAIN, PLAN, -1, 20, "round -1 of 10"),
+        (MessageType.TRAIN, HARDER, 1, 20, "3 local epochs asked, 2 allowed"),
+        (MessageType.TRAIN, WIDER, 1, 20, "training of mvi is not allowed"),
+        (MessageType.QUERY, PLAN, 0, 19, "19 training patients"),
+        (MessageType.TRAIN, PLAN, 1, 19, "19 training patients"),
+        (MessageType.EVALUATE, PLAN, 11, 19, "19 training patients"),
+    ],
+)
+def test_what_goes_beyond_is_refused_with_its_reason(
+    kind: str, plan: Plan, number: int, patients: int, reason: str
+) -> None:
+    with pytest.raises(ProtocolError, match=reason) as refusal:
+        POLICY.check(kind, Instruction(plan, number), patients)
+    assert refusal.value.code is ErrorCode.POLICY_REFUSED
+
+
+def test_an_external_site_judges_and_never_trains() -> None:
+    external = replace(POLICY, role="external")
+    external.check(MessageType.EVALUATE, Instruction(PLAN, 11), 0)
+    for kind in (MessageType.TRAIN, MessageType.QUERY):
+        with pytest.raises(ProtocolError, match="external site does not answer"):
+            external.check(kind, Instruction(PLAN, 1), 100)
+
+
+@pytest.mark.parametrize("bundle", ["", "abc", "A" * 64, "g" * 64])
+def test_a_bundle_must_be_named_by_its_whole_hash(bundle: str) -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        Policy(bundles=(bundle,))
+
+
+def test_limits_below_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Policy(max_rounds=0)

@@ -1,0 +1,204 @@
+"""Certificates, generated files and the command that makes them."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from rich.console import Console
+
+from server.certificates import KeyPair, make_authority, make_server_certificate
+from server.files import nginx_config, systemd_units, write_kit, write_layout
+from server.layout import CoordinatorSettings, Layout, services
+from server.provision import Coordinator, ProvisionError, Request, init, renew
+from server.registry import RegistryError, read_public_key
+from shared.config import ConfigurationError, build
+
+NGINX = Path("/usr/sbin/nginx")
+
+
+def settings(home: Path, **changes: object) -> CoordinatorSettings:
+    values = {"home": home, "names": ("fl.example.org",), "addresses": ("127.0.0.1",)}
+    return build(CoordinatorSettings, {**values, **changes}, where="provision")
+
+
+@pytest.fixture
+def coordinator(tmp_path: Path) -> Coordinator:
+    """Make a coordinator's home."""
+    home = tmp_path / "coordinator"
+    made = Coordinator(settings(home), Layout(home), Console(quiet=True))
+    init(made, Request("init"))
+    return made
+
+
+def test_private_files_are_for_their_owner_alone(coordinator: Coordinator) -> None:
+    home = coordinator.layout.home
+    assert home.stat().st_mode & 0o777 == 0o700
+    private = sorted((home / "private").iterdir())
+    assert len(private) == 5
+    assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+
+
+def test_an_authority_is_never_made_twice(coordinator: Coordinator) -> None:
+    with pytest.raises(ProvisionError, match="would lock every site out"):
+        init(coordinator, Request("init"))
+
+
+def test_renewed_certificates_stand_under_the_same_authority(coordinator: Coordinator) -> None:
+    layout = coordinator.layout
+    authority = layout.site_authority.certificate.read_bytes()
+    before = layout.proxy.certificate.read_bytes()
+    renew(coordinator, Request("renew"))
+    assert layout.site_authority.certificate.read_bytes() == authority
+    assert layout.proxy.certificate.read_bytes() != before
+    issuer = x509.load_pem_x509_certificate(authority)
+    x509.load_pem_x509_certificate(layout.proxy.certificate.read_bytes()).verify_directly_issued_by(
+        issuer
+    )
+
+
+def handshake(pair: KeyPair, authority: Path, name: str) -> str | None:
+    """Return what a client says to a server's certificate; None where it trusts it."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pair.certificate, pair.key)
+    client = ssl.create_default_context(cafile=str(authority))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            server.wrap_socket(theirs, server_side=True).close()
+        except (ssl.SSLError, OSError):
+            theirs.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        client.wrap_socket(ours, server_hostname=name).close()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    finally:
+        ours.close()
+        thread.join()
+    return None
+
+
+def test_a_client_trusts_the_configured_names_and_no_others(coordinator: Coordinator) -> None:
+    layout = coordinator.layout
+    authority = layout.site_authority.certificate
+    assert handshake(layout.proxy, authority, "fl.example.org") is None
+    assert handshake(layout.proxy, authority, "127.0.0.1") is None
+    assert "Hostname mismatch" in str(handshake(layout.proxy, authority, "other.example.org"))
+    # The link's certificate is the internal authority's, which no site trusts.
+    assert handshake(layout.link, layout.internal_authority.certificate, "localhost") is None
+    assert "unable to get" in str(handshake(layout.link, authority, "localhost"))
+
+
+def test_a_strangers_authority_is_not_trusted(coordinator: Coordinator, tmp_path: Path) -> None:
+    fake = KeyPair(tmp_path / "fake.pem", tmp_path / "fake.key")
+    make_authority(fake, "hepafed site authority")
+    pair = KeyPair(tmp_path / "proxy.pem", tmp_path / "proxy.key")
+    make_server_certificate(pair, fake, names=["fl.example.org"], addresses=[], days=1)
+    told = handshake(pair, coordinator.layout.site_authority.certificate, "fl.example.org")
+    assert told is not None
+
+
+@pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed")
+def test_nginx_takes_the_configuration(coordinator: Coordinator) -> None:
+    done = subprocess.run(
+        [NGINX, "-t", "-c", coordinator.layout.nginx_config], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.replace('the "user" directive', "")
+
+
+def test_the_proxy_passes_only_the_fleet_and_health(coordinator: Coordinator) -> None:
+    text = nginx_config(coordinator.settings, coordinator.layout)
+    assert re.findall(r"proxy_pass (\S+);", text) == [
+        "https://link/v1/fleet/",
+        "https://link/health",
+    ]
+    assert re.findall(r"listen (\S+)", text) == ["8443"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_units(coordinator: Coordinator, tmp_path: Path) -> None:
+    # The proxy's program may be absent here; what is checked is the unit.
+    usable = settings(coordinator.layout.home, nginx="/bin/true", user="root")
+    for name, text in systemd_units(usable, coordinator.layout).items():
+        (tmp_path / name).write_text(text)
+    units = sorted(tmp_path.glob("hepafed*"))
+    assert len(units) == 4
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hepafed" not in done.stderr
+
+
+def test_a_path_with_odd_characters_survives_the_units(tmp_path: Path) -> None:
+    home = tmp_path / 'a "b" %n $HOME'
+    text = systemd_units(settings(home), Layout(home))["hepafed-link.service"]
+    assert r'a \"b\" %%n $$HOME/state/link.db"' in text
+
+
+def test_the_link_listens_on_loopback_with_its_guards_on(coordinator: Coordinator) -> None:
+    link, executor, _ = services(coordinator.settings, coordinator.layout)
+    words = " ".join(link.command)
+    assert "--host 127.0.0.1" in words
+    assert "--enable-supernode-auth" in words
+    assert "--isolation process" in words
+    assert "--insecure" not in words
+    assert "--superexec-auth-secret-file" in words
+    assert "--superexec-auth-secret-file" in executor.command
+
+
+def test_a_kit_holds_nothing_secret(coordinator: Coordinator) -> None:
+    kit = write_kit(coordinator.settings, coordinator.layout, "north", "0" * 64)
+    assert sorted(path.name for path in kit.iterdir()) == [
+        "INSTRUCTIONS.txt",
+        "ca.pem",
+        "site.yaml",
+    ]
+    assert not any("PRIVATE" in path.read_text() for path in kit.iterdir())
+
+
+def test_the_same_configuration_gives_the_same_files(coordinator: Coordinator) -> None:
+    def contents() -> list[bytes]:
+        files = write_layout(coordinator.settings, coordinator.layout)
+        return [path.read_bytes() for path in files]
+
+    assert contents() == contents()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": (), "addresses": ()}, "give names or addresses"),
+        ({"names": ("bad name",)}, "not a DNS name"),
+        ({"names": ("x;return 200",)}, "not a DNS name"),
+        ({"addresses": ("300.1.1.1",)}, "address"),
+        ({"port": 8000}, "must differ"),
+        ({"port": 0}, "port"),
+        ({"certificate_days": 0}, "certificate_days"),
+    ],
+)
+def test_a_wrong_value_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        settings(tmp_path, **change)
+
+
+def test_a_private_key_that_was_sent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="must never leave the site"):
+        read_public_key(b"-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    with pytest.raises(RegistryError, match="not a public key"):
+        read_public_key(b"hello")
+    with pytest.raises(RegistryError, match="P-384"):
+        read_public_key(
+            b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x"
+        )
