@@ -49,8 +49,8 @@ def test_what_goes_beyond_is_refused_with_its_reason(
 def test_an_external_site_judges_and_never_trains() -> None:
     external = replace(POLICY, role="external")
     external.check(MessageType.EVALUATE, Instruction(PLAN, 11), 0)
-    for kind in (MessageType.TRAIN, MessageType.QUERY):
-        with pytest.raises(ProtocolError, match="external site does not answer"):
+    for kind in (MessageType.TRAIN, f"{MessageType.TRAIN}.once-more"):
+        with pytest.raises(ProtocolError, match="external site trains no model"):
             external.check(kind, Instruction(PLAN, 1), 100)
 
 
