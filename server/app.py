@@ -8,7 +8,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings, run_federation
-from shared.config import build, from_json
+from server.terms import Terms
+from shared.config import ConfigurationError, from_json
 from shared.plan import Plan
 
 
@@ -27,19 +28,25 @@ def build_server_app(
 
 
 def settings_from_run_config(context: Context) -> FederationSettings:
-    """Read the run's configuration, as ``flwr run -c`` gives it.
+    """Read the run's configuration; `server.submission` writes it.
 
-    ``plan`` is a Plan as JSON, the default plan where it is empty.
+    ``plan`` and ``terms`` are JSON, the defaults where they are empty; ``state-dir`` must be
+    absolute, for the app runs in a folder that Flower chooses.
+
+    Raises
+    ------
+    ConfigurationError
+        What is wrong with it.
     """
     run = context.run_config
-    plan_json = str(run.get("plan", ""))
-    plan = from_json(Plan, plan_json, where="plan") if plan_json else build(Plan, {}, where="plan")
+    plan, terms = str(run["plan"]) or "{}", str(run["terms"]) or "{}"
+    state_dir = Path(str(run["state-dir"]))
+    if not state_dir.is_absolute():
+        raise ConfigurationError(f"state-dir must be an absolute path, got '{state_dir}'")
     return FederationSettings(
-        plan=plan,
-        state_dir=Path(str(run.get("state-dir", "state"))),
-        strategy=str(run.get("strategy", "fedavg")),
-        minimum_sites=int(run.get("minimum-sites", 2)),
-        timeout_s=float(run.get("timeout-s", 3600.0)),
+        plan=from_json(Plan, plan, where="plan"),
+        state_dir=state_dir,
+        terms=from_json(Terms, terms, where="terms"),
     )
 
 

@@ -1,14 +1,27 @@
 """What a coordinator keeps so that a crash costs no more than the round in progress."""
 
+import hashlib
 import json
+import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.weights import Weights, read_weights, write_weights
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
-SCHEMA = 1
-STATE_FILE = "state.json"
+from server.optimiser import Memory
+from shared.weights import Weights
+
+logger = logging.getLogger("hepafed.server")
+
+SCHEMA = 2
+
+# The newest may be damaged when the machine goes down: the one before must still be there.
+_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,8 @@ class Checkpoint:
         Rounds done.
     weights : Weights
         The global model after it.
+    memory : Memory
+        What the server optimiser remembers, by name; empty for one that remembers nothing.
     best_round : int or None
         The round whose model was judged best on internal validation so far.
     best_score : float
@@ -33,6 +48,7 @@ class Checkpoint:
 
     round: int
     weights: Weights
+    memory: Memory = field(default_factory=dict)
     best_round: int | None = None
     best_score: float = float("-inf")
     best_weights: Weights | None = None
@@ -44,62 +60,158 @@ class CheckpointMismatchError(RuntimeError):
     """The folder holds the checkpoint of another plan."""
 
 
-def save(checkpoint: Checkpoint, plan_json: str, folder: Path) -> None:
-    """Write a checkpoint; a reader finds the old one or the new one, whole.
+def save(checkpoint: Checkpoint, identity: str, folder: Path) -> None:
+    """Write a checkpoint; a reader finds the one before or this one, whole.
 
-    The weights are written first, under names of their own; replacing `STATE_FILE` is the one
-    step that makes them count. Files that no state names are removed after it.
+    Every file's name holds the digest of its content: ``<digest>.safetensors`` for arrays, and
+    ``checkpoint-<serial>-<digest>.json``, which names the arrays it goes with and is written
+    last. Each is on the disk before it gets its name. Files that neither this checkpoint nor
+    the one before needs are removed at the end.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    identity : str
+        What the checkpoint belongs to: only a run of the same identity goes on from it.
+    folder : Path
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model_file = f"round-{checkpoint.round}.safetensors"
-    write_weights(checkpoint.weights, folder / model_file)
-    best_file = None
-    if checkpoint.best_weights is not None:
-        best_file = f"best-{checkpoint.best_round}.safetensors"
-        if not (folder / best_file).exists():
-            write_weights(checkpoint.best_weights, folder / best_file)
     state = {
         "schema": SCHEMA,
-        "plan": plan_json,
+        "identity": identity,
         "round": checkpoint.round,
-        "model": model_file,
+        "weights": _write_arrays(checkpoint.weights, folder),
+        "memory": _write_arrays(checkpoint.memory, folder),
         "best_round": checkpoint.best_round,
-        "best_score": checkpoint.best_score if best_file else None,
-        "best_model": best_file,
+        "best_score": None if checkpoint.best_weights is None else checkpoint.best_score,
+        "best_weights": _write_arrays(checkpoint.best_weights, folder),
         "finished": checkpoint.finished,
         "history": checkpoint.history,
     }
-    partial = folder / f"{STATE_FILE}.partial"
-    partial.write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
-    partial.replace(folder / STATE_FILE)
-    for path in folder.glob("*.safetensors"):
-        if path.name not in (model_file, best_file):
-            path.unlink()
+    content = json.dumps(state, allow_nan=False).encode()
+    serial = 1 + max((_serial(path) for path in _states(folder)), default=0)
+    _write(folder / f"checkpoint-{serial:06d}-{_digest(content)}.json", content)
+    _remove_what_nobody_needs(folder)
 
 
-def load(plan_json: str, folder: Path) -> Checkpoint | None:
-    """Return the checkpoint in a folder; None where there is none.
+def load(identity: str, folder: Path) -> Checkpoint | None:
+    """Return the newest whole checkpoint in a folder; None where there is none.
+
+    A damaged file (cut short, or its content not what its name says) is told in the log, and
+    the checkpoint before it is taken.
 
     Raises
     ------
     CheckpointMismatchError
         The checkpoint belongs to another plan: resuming it would mix two experiments.
     """
-    path = folder / STATE_FILE
-    if not path.exists():
-        return None
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if state["schema"] != SCHEMA or state["plan"] != plan_json:
+    for path in reversed(_states(folder)):
+        try:
+            return _read(path, identity)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            logger.warning("%s cannot be used (%s): trying the one before", path.name, error)
+    return None
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of the newest readable checkpoint, without its arrays.
+
+    For whoever watches a run: the writer may be in the midst of replacing files.
+    """
+    for path in reversed(_states(folder)):
+        try:
+            history: list[dict[str, Any]] = json.loads(_verified(path))["history"]
+            return history
+        except (OSError, ValueError, KeyError):
+            continue
+    return []
+
+
+def _read(path: Path, identity: str) -> Checkpoint:
+    state = json.loads(_verified(path))
+    if state["schema"] != SCHEMA or state["identity"] != identity:
         raise CheckpointMismatchError(
-            f"{folder} holds the checkpoint of another plan: give a new folder, or remove it"
+            f"{path.parent} holds the checkpoint of another plan: give a new folder, or remove it"
         )
-    best_file = state["best_model"]
+    best_weights = _read_arrays(state["best_weights"], path.parent)
     return Checkpoint(
         round=state["round"],
-        weights=read_weights(folder / state["model"]),
+        weights=_read_arrays(state["weights"], path.parent) or {},
+        memory=_read_arrays(state["memory"], path.parent) or {},
         best_round=state["best_round"],
-        best_score=state["best_score"] if best_file else float("-inf"),
-        best_weights=read_weights(folder / best_file) if best_file else None,
+        best_score=float("-inf") if best_weights is None else state["best_score"],
+        best_weights=best_weights,
         history=state["history"],
         finished=state["finished"],
     )
+
+
+def _write_arrays(arrays: dict[str, NDArray[Any]] | None, folder: Path) -> str | None:
+    """Write arrays under their digest, unless they are there; return the file's name."""
+    if not arrays:
+        return None
+    content = safetensors.save({key: np.ascontiguousarray(a) for key, a in arrays.items()})
+    path = folder / f"{_digest(content)}.safetensors"
+    if not _is_whole(path):
+        _write(path, content)
+    return path.name
+
+
+def _read_arrays(name: str | None, folder: Path) -> dict[str, NDArray[Any]] | None:
+    return None if name is None else dict(safetensors.load(_verified(folder / name)))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write and rename; both are on the disk, not only promised, when this returns."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _verified(path: Path) -> bytes:
+    content = path.read_bytes()
+    if _digest(content) != path.stem.rpartition("-")[2]:
+        raise ValueError("the content is not what was written")
+    return content
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _verified(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _states(folder: Path) -> list[Path]:
+    """Return the state files, the oldest first."""
+    return sorted(folder.glob("checkpoint-*.json"), key=_serial)
+
+
+def _serial(path: Path) -> int:
+    return int(path.stem.split("-")[1])
+
+
+def _remove_what_nobody_needs(folder: Path) -> None:
+    states = _states(folder)
+    kept = [path for path in states if _is_whole(path)][-_KEPT:]
+    needed = set(kept)
+    for path in kept:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        names = (state.get(key) for key in ("weights", "memory", "best_weights"))
+        needed |= {folder / name for name in names if name}
+    for path in [*states, *folder.glob("*.safetensors"), *folder.glob("*.partial")]:
+        if path not in needed:
+            path.unlink(missing_ok=True)

@@ -1,29 +1,27 @@
 """A federation from its plan to its best model, resumed from wherever it stands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from flwr.app import Message, MessageType
+from flwr.app import MessageType
 from flwr.serverapp import Grid
 
 from server import checkpoint as checkpoints
-from server.checkpoint import Checkpoint
-from server.strategy import FederationFailedError, SiteFedAvg
+from server.checkpoint import Checkpoint, CheckpointMismatchError
+from server.intake import Intake
+from server.progress import End, Progress, read_progress, write_progress
+from server.question import FederationFailedError, Question
+from server.strategy import SiteStrategy
+from server.streaming import StreamingGrid
+from server.terms import Terms
 from shared.config import to_json
 from shared.plan import Plan, new_model
-from shared.protocol import (
-    Instruction,
-    ProtocolError,
-    read_feature_sums,
-    write_instruction,
-)
+from shared.protocol import Instruction, read_feature_sums, write_instruction
 from shared.seeds import derive_seed
-from shared.standardisation import add_up
+from shared.standardisation import FeatureSums, add_up
 from shared.weights import Weights, to_record, weights_of
-
-STRATEGIES = {"fedavg": SiteFedAvg}
 
 
 @dataclass(frozen=True)
@@ -33,27 +31,21 @@ class FederationSettings:
     Attributes
     ----------
     plan : Plan
+        What the sites are asked to learn.
     state_dir : Path
-        Where checkpoints go.
-    strategy : str
-        A key of `STRATEGIES`.
-    minimum_sites : int
-        With fewer valid updates in a round the federation fails.
-    timeout_s : float
-        How long a round waits for its replies.
+        Where checkpoints and progress go.
+    terms : Terms
+        With whom, how patiently, and what is made of the average.
     """
 
     plan: Plan
     state_dir: Path
-    strategy: str = "fedavg"
-    minimum_sites: int = 1
-    timeout_s: float = 3600.0
+    terms: Terms = field(default_factory=Terms)
 
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {sorted(STRATEGIES)}, got {self.strategy!r}")
-        if self.minimum_sites < 1:
-            raise ValueError(f"minimum_sites must be at least 1, got {self.minimum_sites}")
+    @property
+    def identity(self) -> str:
+        """What a checkpoint belongs to: equal where the same sites would get the same weights."""
+        return f"{to_json(self.plan)} {to_json(self.terms.optimiser)}"
 
 
 def run_federation(
@@ -63,6 +55,8 @@ def run_federation(
 ) -> Checkpoint:
     """Run the rounds that are left and return the last checkpoint.
 
+    However it ends, `server.progress.PROGRESS_FILE` says how.
+
     Parameters
     ----------
     grid : Grid
@@ -70,35 +64,66 @@ def run_federation(
     settings : FederationSettings
     on_checkpoint : callable, optional
         Told of every checkpoint after it is on disk.
+
+    Raises
+    ------
+    FederationFailedError
+        Too few sites, at the last attempt too; another start goes on from the last checkpoint.
+    CheckpointMismatchError
+        The state folder belongs to another federation.
     """
-    plan, plan_json = settings.plan, to_json(settings.plan)
+    write_progress(Progress(run_id=grid.run.run_id), settings.state_dir)
+    try:
+        checkpoint = _run(StreamingGrid(grid), settings, on_checkpoint)
+    except FederationFailedError as error:
+        _end(settings, "too-few-sites", str(error))
+        raise
+    except CheckpointMismatchError as error:
+        _end(settings, "another-plan", str(error))
+        raise
+    except Exception as error:
+        _end(settings, "failed", f"{type(error).__name__}: {error}")
+        raise
+    _end(settings, "completed", "")
+    return checkpoint
+
+
+def _run(
+    grid: Grid,
+    settings: FederationSettings,
+    on_checkpoint: Callable[[Checkpoint], None] | None,
+) -> Checkpoint:
+    plan, terms = settings.plan, settings.terms
 
     def keep(checkpoint: Checkpoint) -> None:
-        checkpoints.save(checkpoint, plan_json, settings.state_dir)
+        checkpoints.save(checkpoint, settings.identity, settings.state_dir)
         if on_checkpoint is not None:
             on_checkpoint(checkpoint)
 
-    start = checkpoints.load(plan_json, settings.state_dir)
-    if start is None:
-        start = first_checkpoint(grid, settings)
-        keep(start)
-    if start.finished:
+    def tell(progress: Progress) -> None:
+        write_progress(progress, settings.state_dir)
+
+    start = checkpoints.load(settings.identity, settings.state_dir)
+    if start is not None and start.finished:
         return start
-    strategy = STRATEGIES[settings.strategy](
-        plan, start, minimum_sites=settings.minimum_sites, on_checkpoint=keep
-    )
+    terms.roll.gather(grid, len(terms.roll.training), terms.patience.gathering_s)
+    if start is None:
+        start = first_checkpoint(grid, settings, tell)
+        keep(start)
+    strategy = SiteStrategy(plan, start, terms, on_checkpoint=keep, on_progress=tell)
+    deadline_s = terms.patience.deadline_s
     rounds_left = plan.rounds - start.round
     if rounds_left:
-        strategy.start(
-            grid, to_record(start.weights), num_rounds=rounds_left, timeout=settings.timeout_s
-        )
+        strategy.start(grid, to_record(start.weights), num_rounds=rounds_left, timeout=deadline_s)
     else:
-        replies = grid.send_and_receive(strategy.instruct_last(grid), timeout=settings.timeout_s)
+        replies = grid.send_and_receive(strategy.instruct_last(grid), timeout=deadline_s)
         strategy.aggregate_evaluate(0, replies)
     return strategy.checkpoint
 
 
-def first_checkpoint(grid: Grid, settings: FederationSettings) -> Checkpoint:
+def first_checkpoint(
+    grid: Grid, settings: FederationSettings, on_progress: Callable[[Progress], None]
+) -> Checkpoint:
     """Return round 0: weights drawn from the run's seed, features standardised by all sites.
 
     Raises
@@ -107,25 +132,20 @@ def first_checkpoint(grid: Grid, settings: FederationSettings) -> Checkpoint:
         Too few sites answered with their sums.
     """
     weights = initial_weights(settings.plan)
-    content = write_instruction(weights, Instruction(settings.plan, round=0))
-    messages = [
-        Message(content=content, message_type=MessageType.QUERY, dst_node_id=node_id)
-        for node_id in sorted(grid.get_node_ids())
-    ]
-    sums, refused = {}, []
-    for reply in grid.send_and_receive(messages, timeout=settings.timeout_s):
-        try:
-            site, sums_of_site = read_feature_sums(reply)
-            sums[site] = sums_of_site
-        except ProtocolError as error:
-            refused.append(error.code.name)
-    if len(sums) < settings.minimum_sites:
-        raise FederationFailedError(
-            f"before round 1: {len(sums)} of at least {settings.minimum_sites} sites answered;"
-            f" refused: {refused or 'none'}"
-        )
-    total = add_up(sums[site] for site in sorted(sums))
-    mean, deviation = total.mean_and_deviation()
+    question = Question(
+        grid,
+        settings.terms,
+        write_instruction(weights, Instruction(settings.plan, round=0)),
+        message_type=MessageType.QUERY,
+        number=0,
+        on_progress=on_progress,
+    )
+    intake, sums = Intake(), dict[str, FeatureSums]()
+    question.put(
+        intake,
+        lambda replies, asked: intake.take(replies, asked, read_feature_sums, sums.__setitem__),
+    )
+    mean, deviation = add_up(sums[site] for site in sorted(sums)).mean_and_deviation()
     weights |= {"standardise.mean": mean, "standardise.deviation": deviation}
     return Checkpoint(round=0, weights=weights, history=[{"round": 0}])
 
@@ -140,3 +160,8 @@ def initial_weights(plan: Plan) -> Weights:
 def best_weights(checkpoint: Checkpoint) -> Weights:
     """Return the model chosen on internal validation; the last one where nothing could choose."""
     return checkpoint.weights if checkpoint.best_weights is None else checkpoint.best_weights
+
+
+def _end(settings: FederationSettings, end: End, reason: str) -> None:
+    progress = read_progress(settings.state_dir) or Progress()
+    write_progress(replace(progress, end=end, reason=reason), settings.state_dir)

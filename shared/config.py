@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -62,6 +63,19 @@ def _unknown_keys(cls: type, values: Mapping[str, Any], where: str) -> list[str]
         place = f"{where}.{key}"
         if key not in hints:
             unknown.append(f"{place} (known here: {', '.join(sorted(hints))})")
-        elif dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping):
-            unknown += _unknown_keys(hints[key], value, place)
+        elif isinstance(value, Mapping) and (nested := _dataclass_for(hints[key], value)):
+            unknown += _unknown_keys(nested, value, place)
     return unknown
+
+
+def _dataclass_for(hint: Any, value: Mapping[str, Any]) -> type | None:
+    """Return the dataclass that a mapping stands for: of a union, the one of its ``name``."""
+    if get_origin(hint) in (Union, UnionType):
+        members = {_name_of(member): member for member in get_args(hint)}
+        hint = members.get(value.get("name"))
+    return hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
+
+
+def _name_of(cls: Any) -> Any:
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    return next((field.default for field in fields if field.name == "name"), None)

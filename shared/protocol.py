@@ -34,8 +34,13 @@ JUDGEMENT = "judgement"
 FEATURE_SUMS = "feature-sums"
 
 
+# What no hospital has, and no network in training: beyond it, a sum would not stay exact.
+MOST_PATIENTS = 2**20
+LARGEST_WEIGHT = 2.0**23
+
+
 class ErrorCode(IntEnum):
-    """Why a site did not answer with an update; details stay in the site's own log."""
+    """Why an answer does not count; details stay in the log of the side that found it."""
 
     UNKNOWN_VERSION = 1001
     MALFORMED_MESSAGE = 1002
@@ -45,6 +50,9 @@ class ErrorCode(IntEnum):
     DATA_UNREADABLE = 1006
     NON_FINITE_UPDATE = 1007
     NO_ANSWER = 1008
+    WRONG_SITE = 1009
+    DUPLICATE_REPLY = 1010
+    OUT_OF_RANGE_UPDATE = 1011
     POLICY_REFUSED = 1020
     BUNDLE_REFUSED = 1021
     INTERNAL = 1099
@@ -138,8 +146,7 @@ def read_instruction(message: Message) -> tuple[Weights, Instruction]:
         round_number = int(str(order["round"]))
     except (KeyError, ValueError, ConfigurationError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
-    weights = from_record(record_of(message, MODEL, ArrayRecord))
-    return weights, Instruction(plan, round_number)
+    return _weights(message), Instruction(plan, round_number)
 
 
 def write_update(update: Update) -> RecordDict:
@@ -186,7 +193,7 @@ def read_feature_sums(message: Message) -> tuple[str, FeatureSums]:
     try:
         lists = record_of(message, FEATURE_SUMS, MetricRecord)
         return str(site["name"]), FeatureSums.from_lists(lists)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
 
 
@@ -197,7 +204,7 @@ def read_judgement(message: Message) -> tuple[str, Judgement]:
     sums = record_of(message, JUDGEMENT, MetricRecord)
     try:
         return str(site["name"]), Judgement.from_sums(dict(sums))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
 
 
@@ -217,18 +224,18 @@ def read_update(message: Message, expected: Weights) -> Update:
         patients behind the update.
     """
     name, judgement = read_judgement(message)
-    weights = from_record(record_of(message, MODEL, ArrayRecord))
+    weights = _weights(message)
     check_weights(weights, expected)
     counts = record_of(message, COUNTS, MetricRecord)
     try:
         patients = int(_number(counts, "patients"))
         labelled = {task: int(_number(counts, f"labelled-{task}")) for task in TASKS}
         loss, seconds = _number(counts, "loss"), _number(counts, "seconds")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
     if patients < 1:
         raise ProtocolError(ErrorCode.NO_PATIENTS, f"{name} reports {patients} training patients")
-    if not all(0 <= count <= patients for count in labelled.values()):
+    if patients > MOST_PATIENTS or not all(0 <= n <= patients for n in labelled.values()):
         raise ProtocolError(
             ErrorCode.MALFORMED_MESSAGE, f"{name} reports {labelled} labelled of {patients}"
         )
@@ -236,7 +243,10 @@ def read_update(message: Message, expected: Weights) -> Update:
 
 
 def check_weights(weights: Weights, expected: Weights) -> None:
-    """Raise ProtocolError unless keys and shapes are as expected and all numbers are finite."""
+    """Raise ProtocolError unless keys, shapes and types are as expected and numbers are sane.
+
+    Sane: finite, and below `LARGEST_WEIGHT`.
+    """
     if weights.keys() != expected.keys():
         odd = sorted(weights.keys() ^ expected.keys())
         raise ProtocolError(ErrorCode.WRONG_MODEL, f"keys differ: {', '.join(odd[:3])}")
@@ -247,6 +257,17 @@ def check_weights(weights: Weights, expected: Weights) -> None:
             )
         if not np.isfinite(value).all():
             raise ProtocolError(ErrorCode.NON_FINITE_UPDATE, f"{key} is not finite")
+        if value.size and max(-value.min(), value.max()) >= LARGEST_WEIGHT:
+            raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"{key} is far out of range")
+
+
+def _weights(message: Message) -> Weights:
+    record = record_of(message, MODEL, ArrayRecord)
+    try:
+        return from_record(record)
+    except Exception as error:
+        # What bytes that are no array raise is NumPy's business, and of many kinds.
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, f"unreadable array: {error}") from error
 
 
 def record_of(message: Message, key: str, kind: type[R]) -> R:

@@ -12,7 +12,8 @@ from server import checkpoint as checkpoints
 from server.app import build_server_app
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings, run_federation
-from shared.config import to_json
+from server.progress import read_progress
+from server.question import FederationFailedError
 from simulation.grid import InProcessGrid
 from simulation.settings import RuntimeSettings
 
@@ -47,7 +48,10 @@ def federate(
         num_supernodes=len(sites),
         backend_config={"client_resources": {"num_cpus": float(runtime.threads)}},
     )
-    checkpoint = checkpoints.load(to_json(settings.plan), settings.state_dir)
+    progress = read_progress(settings.state_dir)
+    if progress is not None and progress.end == "too-few-sites":
+        raise FederationFailedError(progress.reason)
+    checkpoint = checkpoints.load(settings.identity, settings.state_dir)
     if checkpoint is None or not checkpoint.finished:
         raise RuntimeError("the Ray runtime ended before the last round: see its log above")
     return checkpoint

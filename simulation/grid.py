@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -45,7 +46,8 @@ class InProcessGrid(Grid):
             for index in range(len(sites))
         }
         self._run = Run.create_empty(RUN_ID)
-        self._replies: dict[str, Message] = {}
+        self._names = dict(zip(self._contexts, sites, strict=True))
+        self._waiting: dict[str, Message] = {}
         self._sent = 0
         # Messages take their origin from the process's identity; a superlink would set it.
         TaskIdentity.run_id = RUN_ID
@@ -76,19 +78,22 @@ class InProcessGrid(Grid):
         """Return the sites' node ids in their order."""
         return list(self._contexts)
 
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """Return the sites' nodes, as a link would that knows their keys by the sites' names."""
+        return [NodeInfo(node_id=node_id, name=name) for node_id, name in self._names.items()]
+
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Answer messages at once and keep the replies until they are pulled."""
+        """Keep messages until their replies are asked for."""
         ids = []
         for message in messages:
             self._sent += 1
-            message_id = str(self._sent)
-            self._replies[message_id] = self._deliver(message)
-            ids.append(message_id)
+            ids.append(str(self._sent))
+            self._waiting[ids[-1]] = message
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Hand out the replies to these messages, once."""
-        return [self._replies.pop(message_id) for message_id in message_ids]
+        """Let the sites answer these messages, each once."""
+        return [self._deliver(self._waiting.pop(message_id)) for message_id in message_ids]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

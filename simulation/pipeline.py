@@ -8,7 +8,7 @@ from rich.console import Console
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
 from client.site import Site
-from server.strategy import FederationFailedError
+from server.question import FederationFailedError
 from shared.config import ConfigurationError
 from shared.run_folder import (
     OutputFolderError,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from server.federation import STRATEGIES
+from server.optimiser import FedAvg, ServerOptimiser
 from server.tracking import TrackingSettings
 from shared.config import build
 from shared.study import StudySettings
@@ -68,21 +68,24 @@ class SimulationSettings(StudySettings):
     minimum_sites: int
     minimum_count: int
     bootstrap_resamples: int
-    strategy: str
     data_dir: Path
     cache_dir: Path
     workers: int
     cohort: CohortSettings
     output_dir: Path | None = None
+    server_optimiser: ServerOptimiser = field(default_factory=FedAvg)
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {sorted(STRATEGIES)}, got {self.strategy!r}")
         if self.workers < 1 or self.bootstrap_resamples < 1:
             raise ValueError("workers and bootstrap_resamples must be at least 1")
         super().__post_init__()
+
+    @property
+    def strategy(self) -> str:
+        """The federation's name in every table."""
+        return self.server_optimiser.name
 
 
 def settings_from(config: Mapping[str, Any]) -> SimulationSettings:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from rich.console import Console
@@ -20,9 +21,9 @@ from client.site import Site
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings
-from server.strategy import FederationFailedError
+from server.question import FederationFailedError
+from server.terms import Patience, Terms
 from server.tracking import TrackingSettings, open_tracker
-from shared.config import to_json
 from simulation.federate import federate
 from simulation.settings import RuntimeSettings, SimulationSettings
 
@@ -48,8 +49,10 @@ def train_methods(
         method: FederationSettings(
             plan=settings.plan,
             state_dir=state_dir / method.replace("/", "-"),
-            strategy=settings.strategy,
-            minimum_sites=min(settings.minimum_sites, len(sites)),
+            terms=Terms(
+                patience=_at_once(min(settings.minimum_sites, len(sites))),
+                optimiser=settings.server_optimiser,
+            ),
         )
         for method, sites in methods.items()
     }
@@ -79,7 +82,8 @@ def train_methods(
             for future in done:
                 _collect(futures[future], future, settings.strategy, trained, console)
             for method, row in rows.items():
-                _show(progress, row, trained.get(method) or _on_disk(federations[method]))
+                history = checkpoints.read_history(federations[method].state_dir)
+                _show(progress, row, trained[method].history if method in trained else history)
     return {method: trained[method] for method in methods if method in trained}
 
 
@@ -115,6 +119,11 @@ def _pool(settings: SimulationSettings) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
 
+def _at_once(minimum_sites: int) -> Patience:
+    """Return the patience of a machine whose sites are all there, or never come."""
+    return Patience(minimum_sites=minimum_sites, attempts=1, gathering_s=0.0)
+
+
 def _collect(
     method: str,
     future: Future[Checkpoint],
@@ -130,25 +139,16 @@ def _collect(
         console.print(f"{method} could not be trained: {error}", highlight=False)
 
 
-def _on_disk(federation: FederationSettings) -> Checkpoint | None:
-    try:
-        return checkpoints.load(to_json(federation.plan), federation.state_dir)
-    except FileNotFoundError:
-        return None  # the next checkpoint took its place while it was read
+def _show(progress: Progress, row: TaskID, history: Sequence[Mapping[str, Any]]) -> None:
+    if history:
+        progress.update(row, completed=history[-1]["round"], validation=_validation(history))
 
 
-def _show(progress: Progress, row: TaskID, checkpoint: Checkpoint | None) -> None:
-    if checkpoint is None:
-        return
-    progress.update(row, completed=checkpoint.round, validation=_validation(checkpoint))
-
-
-def _validation(checkpoint: Checkpoint) -> str:
+def _validation(history: Sequence[Mapping[str, Any]]) -> str:
     """Return the newest judgement on internal validation in a few words."""
-    judged = [record for record in checkpoint.history if record.get("metrics")]
+    judged = [record["metrics"] for record in history if record.get("metrics")]
     if not judged:
         return ""
-    metrics = judged[-1]["metrics"]
     shown = {"OS": "os_c_index", "RFS": "rfs_c_index", "MVI": "mvi_auc"}
-    values = [f"{name} {metrics[k]:.2f}" for name, k in shown.items() if metrics[k] is not None]
-    return " ".join(values)
+    values = ((name, judged[-1][key]) for name, key in shown.items())
+    return " ".join(f"{name} {value:.2f}" for name, value in values if value is not None)

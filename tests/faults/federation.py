@@ -23,9 +23,11 @@ from client.node import link_of
 from client.site_file import read_site_file
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint
+from server.federation import FederationSettings
 from server.files import write_kit
 from server.layout import CoordinatorSettings, Layout
 from server.registry import RegisteredSite, RegistryError, open_registry, read_public_key
+from server.terms import Patience, Terms
 from shared.app_bundle import bundle_hash
 from shared.config import to_json
 from shared.plan import Plan
@@ -168,9 +170,8 @@ class Federation:
         """Submit a run and return its number."""
         config = {
             "plan": to_json(plan),
+            "terms": to_json(Terms(patience=Patience(minimum_sites, deadline_s=PATIENCE_S))),
             "state-dir": str(state_dir),
-            "minimum-sites": minimum_sites,
-            "timeout-s": PATIENCE_S,
         }
         file = self.root / "run.toml"
         file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in config.items()))
@@ -276,6 +277,6 @@ def open_federation(root: Path) -> Iterator[Federation]:
 
 def last_checkpoint(plan: Plan, state_dir: Path) -> Checkpoint:
     """Return what the coordinator kept."""
-    checkpoint = checkpoints.load(to_json(plan), state_dir)
+    checkpoint = checkpoints.load(FederationSettings(plan, state_dir).identity, state_dir)
     assert checkpoint is not None, f"{state_dir} holds no checkpoint"
     return checkpoint

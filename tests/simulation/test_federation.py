@@ -2,22 +2,25 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from client.cohort import prepare_site
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings, initial_weights
-from server.strategy import FederationFailedError
+from server.optimiser import FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimiser
+from server.question import FederationFailedError
+from server.terms import Patience, Terms
 from shared.model import ModelSettings
 from shared.plan import Plan
 from shared.tasks import Labels, Survival
-from shared.weights import Weights
 from simulation.federate import federate
 from simulation.settings import RuntimeSettings
 from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
@@ -64,13 +67,18 @@ def run(
     plan: Plan = PLAN,
     runtime: str = "inprocess",
     minimum_sites: int = 1,
+    optimiser: ServerOptimiser = FedAvg(),  # noqa: B008
 ) -> Checkpoint:
-    settings = FederationSettings(plan, state_dir, minimum_sites=minimum_sites)
+    terms = Terms(
+        patience=Patience(minimum_sites=minimum_sites, attempts=1, gathering_s=0.0),
+        optimiser=optimiser,
+    )
+    settings = FederationSettings(plan, state_dir, terms)
     how = RuntimeSettings(name="ray" if runtime == "ray" else "inprocess", threads=1)
     return federate(sites, settings, how, on_checkpoint)
 
 
-def assert_equal(first: Weights, second: Weights) -> None:
+def assert_equal(first: Mapping[str, NDArray[Any]], second: Mapping[str, NDArray[Any]]) -> None:
     assert first.keys() == second.keys()
     assert all(first[key].tobytes() == second[key].tobytes() for key in first)
 
@@ -89,21 +97,30 @@ def test_training_changes_every_part_of_the_network(sites: list[Site], tmp_path:
     assert [key for key in before if np.array_equal(before[key], after[key])] == []
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("killed_after", "optimiser"),
+    [(1, FedAvg()), (2, FedAvg()), (3, FedAvg()), (2, FedAvgM()), (2, FedAdam()), (2, FedYogi())],
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    sites: list[Site], tmp_path: Path, killed_after: int
+    sites: list[Site], tmp_path: Path, killed_after: int, optimiser: ServerOptimiser
 ) -> None:
     def kill(checkpoint: Checkpoint) -> None:
         if checkpoint.round == killed_after:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(sites, tmp_path / "killed", kill)
+        run(sites, tmp_path / "killed", kill, optimiser=optimiser)
     rounds: list[int] = []
-    resumed = run(sites, tmp_path / "killed", lambda checkpoint: rounds.append(checkpoint.round))
+    resumed = run(
+        sites,
+        tmp_path / "killed",
+        lambda checkpoint: rounds.append(checkpoint.round),
+        optimiser=optimiser,
+    )
     assert rounds[0] == min(killed_after + 1, PLAN.rounds)
-    whole = run(sites, tmp_path / "whole")
+    whole = run(sites, tmp_path / "whole", optimiser=optimiser)
     assert_equal(resumed.weights, whole.weights)
+    assert_equal(resumed.memory, whole.memory)
     assert resumed.best_round == whole.best_round
     assert len(resumed.history) == len(whole.history) == PLAN.rounds + 1
 
@@ -158,7 +175,7 @@ def test_one_bad_site_does_not_stop_the_federation(
     )
     with caplog.at_level(logging.CRITICAL, logger="hepafed.client"):
         checkpoint = run([sites[0], lost], tmp_path / "with")
-    assert list(checkpoint.history[-1]["refused"].values()) == ["DATA_UNREADABLE"]
+    assert checkpoint.history[-1]["refused"] == {"b": "DATA_UNREADABLE"}
     assert list(checkpoint.history[-1]["sites"]) == ["a"]
     assert_equal(checkpoint.weights, run([sites[0]], tmp_path / "without").weights)
 
@@ -168,7 +185,7 @@ def test_a_site_that_prepared_otherwise_is_refused_by_name(
 ) -> None:
     other = replace(sites[1], preprocessing="another")
     checkpoint = run([sites[0], other], tmp_path)
-    assert list(checkpoint.history[-1]["refused"].values()) == ["OTHER_PREPROCESSING"]
+    assert checkpoint.history[-1]["refused"] == {"b": "OTHER_PREPROCESSING"}
 
 
 def test_too_few_sites_end_the_run_by_name(sites: list[Site], tmp_path: Path) -> None:

@@ -157,9 +157,9 @@ def test_a_killed_run_ends_as_one_that_was_not(
     process = subprocess.Popen(
         command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    state = tmp_path / "out" / "state" / "fedavg" / "state.json"
+    state = tmp_path / "out" / "state" / "fedavg"
     deadline = time.monotonic() + 120
-    while not state.exists():
+    while not list(state.glob("checkpoint-*.json")):
         assert time.monotonic() < deadline
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.1)

@@ -1,0 +1,165 @@
+"""Takes in the replies of one round: what counts, what is refused and why, one at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from flwr.app import Message
+
+from server.averaging import MOST_SITES, RunningAverage
+from shared.judgement import Judgement
+from shared.protocol import ErrorCode, ProtocolError, Update, read_judgement, read_update
+from shared.weights import Weights
+
+logger = logging.getLogger("hepafed.server")
+
+T = TypeVar("T")
+
+
+class Intake:
+    """Who has answered in a round, and with what; each site counts once."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
+        self._answered: set[str] = set()
+
+    @property
+    def answered(self) -> list[str]:
+        """Names of the sites whose answers count, in order."""
+        return sorted(self._answered)
+
+    def take(
+        self,
+        replies: Iterable[Message],
+        asked: Mapping[int, str],
+        read: Callable[[Message], tuple[str, T]],
+        use: Callable[[str, T], None],
+    ) -> None:
+        """Read replies one by one and use those that count.
+
+        Parameters
+        ----------
+        replies : iterable of Message
+        asked : mapping of int to str
+            Node id -> the name its key is registered under; empty for a node without one,
+            whose own word is taken.
+        read : callable
+            Message -> (the site's own name, what it says); raises ProtocolError.
+        use : callable
+            Called with name and content of each reply that counts.
+        """
+        for reply in replies:
+            self._take_one(reply, asked, read, use)
+            del reply  # taken in: it must not stay while the next one comes
+
+    def _take_one(
+        self,
+        reply: Message,
+        asked: Mapping[int, str],
+        read: Callable[[Message], tuple[str, T]],
+        use: Callable[[str, T], None],
+    ) -> None:
+        node_id = reply.metadata.src_node_id
+        registered = asked.get(node_id, "")
+        shown = registered or f"node {node_id}"
+        try:
+            name, content = _guarded(read, reply)
+            shown = registered or name
+            if node_id not in asked or (registered and name != registered):
+                raise ProtocolError(ErrorCode.WRONG_SITE, f"{shown} answers as {name}")
+            if name in self._answered:
+                raise ProtocolError(ErrorCode.DUPLICATE_REPLY, f"{shown} has answered before")
+            use(name, content)
+        except ProtocolError as error:
+            logger.warning("%s: %s", shown, error)
+            self.refused[shown] = error.code.name
+        else:
+            self._answered.add(name)
+            self.refused.pop(shown, None)
+
+
+class TrainingIntake(Intake):
+    """The updates of one round, averaged as they come, and what goes into its record.
+
+    Parameters
+    ----------
+    current : Weights
+        The model that went out.
+    """
+
+    def __init__(self, current: Weights) -> None:
+        super().__init__()
+        self._current = current
+        self._running = RunningAverage(current)
+        self._judgements: dict[str, Judgement] = {}
+        self._sites: dict[str, dict[str, Any]] = {}
+        self._began = time.perf_counter()
+        self._asked = 0
+
+    def take_updates(self, replies: Iterable[Message], asked: Mapping[int, str]) -> None:
+        """Take in the replies to a training message."""
+        self._asked += len(asked)
+        self.take(replies, asked, self._read, self._use)
+
+    def average(self) -> Weights:
+        """Return the average of the updates that count."""
+        return self._running.average()
+
+    def judgements(self) -> list[Judgement]:
+        """Return what the sites think of the model that went out, in site order."""
+        return [self._judgements[site] for site in sorted(self._judgements)]
+
+    def record(self) -> dict[str, Any]:
+        """Return the round's record, sites in order."""
+        model_bytes = sum(value.nbytes for value in self._current.values())
+        return {
+            "seconds": time.perf_counter() - self._began,
+            "bytes_down": model_bytes * self._asked,
+            "bytes_up": model_bytes * len(self._sites),
+            "sites": {site: self._sites[site] for site in sorted(self._sites)},
+            "refused": dict(sorted(self.refused.items())),
+        }
+
+    def _read(self, reply: Message) -> tuple[str, Update]:
+        update = read_update(reply, self._current)
+        return update.site, update
+
+    def _use(self, site: str, update: Update) -> None:
+        if len(self._sites) == MOST_SITES:
+            raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"more than {MOST_SITES} sites")
+        self._running.add(update)
+        self._judgements[site] = update.judgement
+        self._sites[site] = {
+            "patients": update.patients,
+            "labelled": update.labelled,
+            "loss": update.loss,
+            "seconds": update.seconds,
+        }
+
+
+class JudgementIntake(Intake):
+    """The judgements of the last model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._judgements: dict[str, Judgement] = {}
+
+    def take_judgements(self, replies: Iterable[Message], asked: Mapping[int, str]) -> None:
+        """Take in the replies to an evaluation message."""
+        self.take(replies, asked, read_judgement, self._judgements.__setitem__)
+
+    def judgements(self) -> list[Judgement]:
+        """Return them in site order."""
+        return [self._judgements[site] for site in sorted(self._judgements)]
+
+
+def _guarded(read: Callable[[Message], tuple[str, T]], reply: Message) -> tuple[str, T]:
+    """Read a reply; whatever a broken one raises, it is that site's alone."""
+    try:
+        return read(reply)
+    except ProtocolError:
+        raise
+    except Exception as error:
+        logger.exception("a reply could not be read")
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, type(error).__name__) from error
