@@ -29,6 +29,22 @@ def judged_cohort(content: ReportContent) -> Cohort:
     return "external" if patients(content.results, "external", "os_c_index") else "internal"
 
 
+def question(content: ReportContent) -> str:
+    """Return what the run was made to find out."""
+    kind = "synthetic patients" if content.run.synthetic else "patients"
+    sites = sum(site.role == "training" for site in content.sites)
+    where = (
+        "at an institution that it never saw"
+        if judged_cohort(content) == "external"
+        else "on patients that it was not trained on"
+    )
+    return (
+        f"Can {sites or 'several'} institutions that keep their CT scans to themselves train one"
+        f" network that tells, {where}, which {kind} with hepatocellular carcinoma will live long,"
+        " which stay free of recurrence, and which have microvascular invasion?"
+    )
+
+
 def answer_sentence(content: ReportContent) -> str:
     """Return the main result and what stands beside it in plain words."""
     cohort = judged_cohort(content)
@@ -111,12 +127,38 @@ def limits(content: ReportContent) -> tuple[str, ...]:
         " optimistic; the external ones are not.",
         "C-indices compare patients of the same institution, the only pairs that a federation"
         " can form.",
-        "The interval of 'each site alone' is the mean of the sites' intervals.",
+        *(
+            ["The interval of 'each site alone' is the mean of the sites' intervals."]
+            if "local" in content.results
+            else []
+        ),
+        *_binned(content),
+        *_kept_back(content),
         *_f1_without_a_model(content),
         "Activation maps show evidence in the shared network only, and not what is true.",
         "Research software, not a medical device.",
     ]
     return tuple(told)
+
+
+def _binned(content: ReportContent) -> tuple[str, ...]:
+    errors = [curve.auc_error for curve in content.roc if curve.auc_error]
+    if not errors:
+        return ()
+    return (
+        f"The MVI ROC curve is drawn from a histogram of scores: its area is off by at most"
+        f" {max(errors):.3f} from that of patients' rows.",
+    )
+
+
+def _kept_back(content: ReportContent) -> tuple[str, ...]:
+    if not content.hidden:
+        return ()
+    sites = {site for item in content.hidden for site in item.sites}
+    return (
+        f"{len(sites)} institution{'s keep' if len(sites) > 1 else ' keeps'} back numbers that rest"
+        " on too few patients: the sums leave these patients out (What is kept back).",
+    )
 
 
 def _f1_without_a_model(content: ReportContent) -> tuple[str, ...]:

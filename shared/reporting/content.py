@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.activation_share import ActivationShares
 from shared.results import Cohort, Estimate, Metric, Results
 from shared.tasks import SurvivalTask, Task
 
@@ -337,6 +338,8 @@ class ReportContent:
         Who the patients are, and how sites differ.
     hidden : tuple of Hidden
         What sites withhold because it rests on too few patients.
+    activation_shares : mapping of Cohort to ActivationShares
+        How much of the maps of death lies in the tumour and its margin, as sums over patients.
     """
 
     run: RunSummary
@@ -353,3 +356,4 @@ class ReportContent:
     horizons: tuple[HorizonScore, ...] = ()
     characteristics: tuple[Characteristic, ...] = ()
     hidden: tuple[Hidden, ...] = ()
+    activation_shares: Mapping[Cohort, ActivationShares] = field(default_factory=dict)

@@ -1,6 +1,5 @@
 """``report.html``: one file, no script, no address outside itself."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -9,10 +8,37 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shared.reporting import answer, drawing, figures, tables
+from shared.reporting.checklist import checklist
 from shared.reporting.content import ReportContent, RiskGroups
-from shared.reporting.estimates import single_sites
+from shared.reporting.estimates import single_sites, whole_federation
+from shared.reporting.failures import failures
+from shared.reporting.measure_tables import all_tables
 from shared.reporting.names import COHORT_NAMES, TASK_NAMES, printable
 from shared.reporting.palette import PALETTE
+
+# Ids of the page's sections and their names in the navigation, in their order.
+SECTIONS = {
+    "results": "Results",
+    "institutions": "By institution",
+    "mvi": "Microvascular invasion",
+    "calibration": "Calibration",
+    "risk-groups": "Risk groups",
+    "maps": "Activation maps",
+    "cohort": "Patients",
+    "differences": "Differences",
+    "set-aside": "Set aside",
+    "training": "Training",
+    "failed": "What failed",
+    "hidden": "Kept back",
+    "limits": "Limits",
+    "checklist": "TRIPOD+AI",
+    "again": "Run it again",
+}
+_DECISION = (
+    "How to read it: net benefit is the share of patients rightly acted on, less those wrongly"
+    " acted on, weighted by the probability from which one acts. Where the model's line is the"
+    " highest, acting on it does more good than acting on everybody or on nobody."
+)
 
 
 def write_report(content: ReportContent, path: Path) -> None:
@@ -51,7 +77,13 @@ def _values(content: ReportContent) -> dict[str, Any]:
         "tiles": answer.tiles(content),
         "limits": answer.limits(content),
         "exchange": exchange_sentence(content.rounds),
-        "refused": _refused(content.rounds),
+        "failures": failures(content),
+        "question": answer.question(content),
+        "sections": SECTIONS,
+        "places": {"top": "Top", "question": "Question", **SECTIONS},
+        "checklist": checklist(content),
+        "several_methods": len(whole_federation(content.results)) > 1,
+        "decision_how": _DECISION,
         "tables": _tables(content),
         "figures": _figures(content),
     }
@@ -63,6 +95,7 @@ def _tables(content: ReportContent) -> dict[str, tables.Table]:
         "alone": tables.single_site_table(content),
         "by_site": tables.by_site_table(content),
         "threshold": tables.threshold_table(content.roc),
+        **all_tables(content),
         "sites": tables.site_table(content.sites),
         "set_aside": tables.set_aside_table(content.sites),
     }
@@ -86,6 +119,9 @@ def _figures(content: ReportContent) -> dict[str, Any]:
             for sample in content.activation
         ],
         "cohort": figures.cohort(content.sites),
+        "flow": figures.flow(content.sites),
+        "calibration": figures.calibration(content.calibration) if content.calibration else None,
+        "decision_small": figures.decision(content.decision) if content.decision else None,
     }
 
 
@@ -109,15 +145,3 @@ def exchange_sentence(rounds: Sequence[Mapping[str, Any]]) -> str:
     if sent:
         told.append(f"moved {median(sent) / 1e6:.1f} MB between the sites and the server")
     return f"A round {' and '.join(told)} (median)." if told else ""
-
-
-def _refused(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return which site's updates were refused, why, and in which rounds."""
-    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for record in rounds:
-        for site, reason in (record.get("refused") or {}).items():
-            found[site, str(reason)].append(record["round"])
-    return [
-        {"site": site, "reason": reason, "rounds": numbers}
-        for (site, reason), numbers in found.items()
-    ]

@@ -4,22 +4,31 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shared.activation_share import ActivationShares
 from shared.metrics.kaplan_meier import survival_counts
 from shared.reporting.content import (
     ActivationSample,
+    CalibrationCurve,
+    Characteristic,
+    ConfusionTable,
+    DecisionCurve,
+    Hidden,
+    HorizonScore,
     ReportContent,
     RiskGroup,
     RiskGroups,
     RocCurve,
     RunSummary,
     SiteSummary,
+    Summary,
 )
 from shared.results import COHORTS, METRICS, Cohort, Estimate, Metric
-from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+from shared.tasks import SURVIVAL_TASKS, SurvivalTask, Task
 
 SITES = {"site_1": 110, "site_2": 78, "site_3": 56, "site_4": 40, "site_5": 24}
 SIZES: dict[Cohort, int] = {"training": 192, "internal": 116, "external": 80}
 LEVELS = {"oracle": 0.82, "pooled": 0.74, "radiomics": 0.68, "fedavg": 0.73, "local": 0.64}
+HORIZONS = (12.0, 24.0, 36.0, 60.0)
 MONTHS = (0, 12, 24, 36, 48, 60)
 
 
@@ -85,7 +94,9 @@ def risk_groups(task: SurvivalTask, cohort: Cohort) -> RiskGroups:
         risk_group("Low predicted risk (n = 40)", 90, seed=len(task)),
         risk_group("High predicted risk (n = 40)", 30, seed=len(cohort)),
     )
-    return RiskGroups(task, cohort, groups, log_rank_p=0.0123)
+    return RiskGroups(
+        task, cohort, groups, log_rank_p=0.0123, hazard_ratio=Estimate(2.41, (1.2, 4.9), 80)
+    )
 
 
 def rounds(number: int) -> tuple[Mapping[str, object], ...]:
@@ -108,6 +119,67 @@ def rounds(number: int) -> tuple[Mapping[str, object], ...]:
             record |= {"sites": sites, "refused": {"site_4": "not finite"} if r == 3 else {}}
         records.append(record)
     return tuple(records)
+
+
+def calibration_curves() -> tuple[CalibrationCurve, ...]:
+    """Return ten groups a curve, of MVI and of survival at four horizons."""
+    found = []
+    predicted = np.linspace(0.05, 0.9, 8)
+    kinds: list[tuple[Task, float | None]] = [("mvi", None)]
+    kinds += [(task, months) for task in SURVIVAL_TASKS[::-1] for months in HORIZONS]
+    for k, (task, months) in enumerate(kinds):
+        for cohort in COHORTS[1:]:
+            observed = np.clip(predicted + 0.05 * np.sin(np.arange(8) + k), 0, 1)
+            patients = np.arange(5, 21, 2)
+            found.append(CalibrationCurve(task, cohort, months, predicted, observed, patients))
+    return tuple(found)
+
+
+def decision_curve(cohort: Cohort) -> DecisionCurve:
+    """Return net benefit at a prevalence of 35%."""
+    threshold = np.linspace(0.01, 0.8, 60)
+    everybody = 0.35 - 0.65 * threshold / (1 - threshold)
+    model = np.maximum(0.3 * (1 - threshold / 0.7), 0) + np.maximum(everybody - 0.3, 0)
+    return DecisionCurve(cohort, threshold, np.maximum(model, everybody), everybody)
+
+
+def horizon_scores() -> tuple[HorizonScore, ...]:
+    """Return scores at one, two, three and five years."""
+    return tuple(
+        HorizonScore(
+            task,
+            cohort,
+            months,
+            Estimate(0.7, (0.6, 0.8), 80),
+            Estimate(0.15, (0.12, 0.19), 80),
+            Estimate(0.2, (0.17, 0.23), 80),
+        )
+        for task in SURVIVAL_TASKS[::-1]
+        for cohort in COHORTS[1:]
+        for months in HORIZONS
+    )
+
+
+def characteristics() -> tuple[Characteristic, ...]:
+    """Return a share, a measure, and a share that one site is too small to tell."""
+    names = (*SITES, "external")
+    shares = {name: Summary(60, 20 + k, difference=0.1 * k - 0.2) for k, name in enumerate(names)}
+    measures = {
+        name: Summary(60, mean=41.3 + k, deviation=17.2, median=38.0, difference=0.31)
+        for k, name in enumerate(names)
+    }
+    return (
+        Characteristic("MVI present, of known", "", shares, Summary(300, 110)),
+        Characteristic("Tumour diameter", "mm", measures, Summary(300, mean=42.0, deviation=18.0)),
+        Characteristic("Delayed phase", "", {**shares, "site_5": Summary(None)}, Summary(300, 260)),
+    )
+
+
+def confusion(cohort: Cohort) -> ConfusionTable:
+    """Return 53 calls."""
+    rate = Estimate(0.7, (0.55, 0.83), 53)
+    names = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
+    return ConfusionTable(cohort, 0.42, 14, 9, 6, 24, dict.fromkeys(names, rate))
 
 
 def activation_sample(seed: int) -> ActivationSample:
@@ -153,4 +225,15 @@ def report_content() -> ReportContent:
             for k, cohort in enumerate(cohorts)
         ),
         activation=tuple(activation_sample(seed) for seed in range(4)),
+        by_site={name: estimates(0.65)["internal"] for name in (*SITES, "external")},
+        confusion=tuple(confusion(cohort) for cohort in cohorts),
+        calibration=calibration_curves(),
+        decision=tuple(decision_curve(cohort) for cohort in cohorts),
+        horizons=horizon_scores(),
+        characteristics=characteristics(),
+        hidden=(
+            Hidden("OS, risk groups", "internal", ("site_5",), patients=9, untold=0),
+            Hidden("MVI, all statistics", "internal", ("site_4", "site_5"), patients=4, untold=1),
+        ),
+        activation_shares={"external": ActivationShares(80, 20.0, 40.0, 4.0, 16.0)},
     )

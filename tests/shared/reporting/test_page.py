@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from shared.reporting.content import ReportContent, SiteSummary
+from shared.reporting.content import Hidden, ReportContent, SiteSummary
 from shared.reporting.page import write_report
 from shared.results import Estimate
 from tests.shared.reporting.content import estimates, report_content, rounds, site
@@ -51,6 +52,11 @@ def hostile_content() -> ReportContent:
         },
         rounds=tuple(records),
         by_site={name: estimates(0.6)["internal"] for name in HOSTILE},
+        characteristics=tuple(
+            replace(row, by_site=dict.fromkeys(HOSTILE, row.overall), name=HOSTILE[0])
+            for row in content.characteristics
+        ),
+        hidden=(Hidden(HOSTILE[0], "internal", tuple(HOSTILE), 9, 1),),
     )
 
 
@@ -70,15 +76,16 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_figure_is_there(page: Page) -> None:
-    names = {"comparison", "alone", "convergence", "roc", "cohort"}
+    names = {"comparison", "by-site", "alone", "convergence", "roc", "cohort"}
+    names |= {"flow", "calibration", "decision"}
     names |= {
         f"km-{task}-{cohort}" for task in ("os", "rfs") for cohort in ("internal", "external")
     }
     names |= {f"activation-{number}" for number in (1, 2, 3, 4)}
     assert {i.removeprefix("figure-") for i in page.ids if i.startswith("figure-")} == names
-    assert page.tags.count("svg") == 9
+    assert page.tags.count("svg") == len(names) - 4
     assert page.tags.count("img") == 4
-    assert page.text.count("How to read it") == 7
+    assert page.text.count("How to read it") == 11
 
 
 def test_ids_are_unique_and_whatever_is_pointed_to_exists(page: Page) -> None:
@@ -91,7 +98,7 @@ def test_a_screen_reader_and_a_keyboard_find_their_way(page: Page, text: str) ->
     assert page.tables_without_caption == 0
     assert {"header", "main", "nav", "footer", "h1"} <= set(page.tags)
     assert page.tags.count("h1") == page.tags.count("main") == 1
-    assert text.index('class="skip" href="#results"') < text.index("<header>")
+    assert text.index('class="skip" href="#results"') < text.index("<header")
     assert '<html lang="en">' in text
     assert text.count('class="scroll') == text.count('tabindex="0"')
 
@@ -103,6 +110,81 @@ def test_nothing_leaves_the_page_and_no_script_runs(page: Page, text: str) -> No
     assert "@import" not in text
     assert "url(" not in re.sub(r"url\(#", "", text)
     assert "default-src 'none'" in text
+
+
+def test_headings_follow_one_another(text: str) -> None:
+    levels = [int(level) for level in re.findall(r"<h(\d)[ >]", text)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_navigation_leads_to_every_section_in_its_order(text: str) -> None:
+    sections = re.findall(r'<section id="([^"]+)" aria-labelledby="([^"]+)"', text)
+    nav = text[text.index("<nav") : text.index("</nav>")]
+    assert re.findall(r'href="#([^"]+)"', nav) == [section for section, _ in sections]
+    assert all(f'<h2 id="{heading}">' in text for _, heading in sections)
+
+
+def table(text: str, name: str) -> Page:
+    found = text[text.index(f'id="table-{name}"') :]
+    return Page(found[: found.index("</table>")])
+
+
+def test_all_27_items_of_the_checklist_have_an_answer_and_a_place(text: str) -> None:
+    rows = table(text, "checklist")
+    assert rows.tags.count("tr") == 27 + 1
+    matches = [re.match(r"(\d+)\. [A-Z]", word) for word in rows.words]
+    numbers = [int(match.group(1)) for match in matches if match]
+    assert numbers == list(range(1, 28))
+    # Background, ethics, patients' part and interpretation are not for a program.
+    assert rows.words.count("For the authors") == 4
+    assert rows.references <= set(Page(text).ids)
+    assert "191 patients trained" in rows.text
+
+
+def test_what_is_kept_back_says_who_and_how_many(text: str, tmp_path: Path) -> None:
+    assert "site_4, site_5" in table(text, "hidden").text
+    assert "4 patients and 1 institution with too few" in table(text, "hidden").text
+    assert "2 institutions keep back numbers" in Page(text).text
+    everything = written(replace(lean_content(), hidden=()), tmp_path)
+    assert "enough patients for every number" in everything
+
+
+def test_numbers_that_a_site_does_not_tell_are_few_and_never_zero(tmp_path: Path) -> None:
+    few = replace(site("small", 30), patients=None, training=None, internal=None, mvi_known=None)
+    text = written(replace(lean_content(), sites=(few,)), tmp_path)
+    assert "few" in table(text, "sites").text
+    assert "number not told" in text
+
+
+def test_maps_are_told_against_chance(text: str) -> None:
+    # 20 and 40 summed over 80 patients; volume 4 and 16.
+    assert table(text, "activation").words[-5:] == ["80", "25%", "chance 5%", "50%", "chance 20%"]
+
+
+def test_a_run_without_pictures_says_why_and_keeps_the_shares(tmp_path: Path) -> None:
+    text = written(lean_content(), tmp_path)
+    assert "no image leaves an institution" in text
+    assert "The table above is made from sums" in text
+
+
+def test_what_failed_is_told_in_words(tmp_path: Path) -> None:
+    records = (
+        {"round": 1, "refused": {"site_9": "NO_ANSWER"}, "absent": ["site_8"]},
+        {"round": 2, "refused": {"site_9": "NO_ANSWER"}},
+    )
+    sites = (replace(site("empty", 9), patients=0), site("lonely", 20))
+    content = replace(lean_content(), rounds=records, sites=sites)
+    words = Page(written(content, tmp_path)).text
+    assert "site_9 : no answer in time, rounds 1, 2" in words
+    assert "site_8 : not online, round 1" in words
+    assert "empty : no usable patient, whole run" in words
+    assert "lonely : could not train a model alone, whole run" in words
+
+
+def test_the_question_comes_before_the_answer(text: str) -> None:
+    assert text.index('id="question"') < text.index('id="answer"') < text.index("<nav")
+    assert "Can 5 institutions" in text
 
 
 def test_the_answer_stands_before_the_first_section(text: str) -> None:
@@ -189,9 +271,23 @@ def test_a_run_with_almost_nothing_has_a_page(tmp_path: Path) -> None:
         results={},
         rounds=({"round": 0},),
         roc=(),
+        by_site={},
+        confusion=(),
+        calibration=(),
+        decision=(),
+        horizons=(),
+        characteristics=(),
+        hidden=(),
+        activation_shares={},
     )
     text = written(blank, tmp_path)
-    for said in ("No patient to show", "no patients of both classes", "every patient was used"):
+    for said in (
+        "no image leaves an institution",
+        "no patients of both classes",
+        "every patient was used",
+        "no calibration curves",
+        "Nothing that the records know of",
+    ):
         assert said in text
 
 
