@@ -259,8 +259,7 @@ def _collect(
             continue
         cases.append(PreparedCase(patient, result.roi_path, result.present, row.labels))
         aside += [
-            SetAside(patient, f"used without this phase: {reason}", f"{patient}/{file}")
-            for reason, file in result.problems
+            SetAside(patient, reason, f"{patient}/{file}") for reason, file in result.problems
         ]
         aside += [SetAside(patient, f"used in part: {problem}", FILE) for problem in row.problems]
     aside += [SetAside(patient, reason, FILE) for patient, reason in table.refused.items()]

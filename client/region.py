@@ -52,7 +52,8 @@ def build_roi(
     -------
     roi : Roi
     problems : tuple of (reason, file)
-        Phases that had to be left out; file is relative to the folder, or a phase's name.
+        Phases that had to be left out, and what was passed over in those that were used; file
+        is relative to the folder, or a phase's name.
 
     Raises
     ------
@@ -67,25 +68,47 @@ def build_region(
     folder: Path, settings: PreprocessingSettings, choice: Choice | None = None
 ) -> Region:
     """Make a patient's region as `build_roi` does, and keep where it came from."""
-    mask_file = find_mask(folder)
-    frame = Frame.around_tumour(read_mask(mask_file), settings, mask_file)
     if choice is None and is_mixed(folder):
         choice = choose_for_patient(folder)
-    phases, scans, problems = {}, {}, list(choice.problems if choice else ())
+    found, refused = _open_phases(folder, choice)
+    mask_file = find_mask(folder)
+    mask = read_mask(mask_file, [scan for scan, _ in found.values()])
+    frame = Frame.around_tumour(mask, settings, mask_file)
+    phases, scans, notes = {}, {}, []
+    for phase, (scan, source) in found.items():
+        try:
+            phases[phase], scans[phase] = frame.bring_in(scan, source), scan
+        except ImagingError as error:
+            refused.append((error.reason, _told(phase, error.file, folder, choice)))
+            continue
+        for note, file in scan.notes:
+            notes.append((f"used, though {note}", _told(phase, file, folder, choice)))
+    if not phases:
+        told = "; ".join(f"{file}: {reason}" for reason, file in refused)
+        raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
+    notes += [(f"used without this phase: {reason}", file) for reason, file in refused]
+    return Region(frame.roi(phases), frame, scans, tuple(notes))
+
+
+def _open_phases(
+    folder: Path, choice: Choice | None
+) -> tuple[dict[Phase, tuple[Scan, Path]], list[tuple[str, str]]]:
+    """Return the phases whose headers can be read, and why others cannot."""
+    found: dict[Phase, tuple[Scan, Path]] = {}
+    refused = list(choice.problems if choice else ())
     for phase in PHASES:
         try:
-            found = _open_phase(folder, phase, choice)
-            if found is not None:
-                scan, source = found
-                phases[phase], scans[phase] = frame.bring_in(scan, source), scan
+            opened = _open_phase(folder, phase, choice)
+            if opened is not None:
+                found[phase] = opened
         except ImagingError as error:
-            # In a mixed folder files may be named after a person: series.csv names the series.
-            file = phase if choice else error.file.relative_to(folder).as_posix()
-            problems.append((error.reason, file))
-    if not phases:
-        told = "; ".join(f"{file}: {reason}" for reason, file in problems)
-        raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
-    return Region(frame.roi(phases), frame, scans, tuple(problems))
+            refused.append((error.reason, _told(phase, error.file, folder, choice)))
+    return found, refused
+
+
+def _told(phase: Phase, file: Path, folder: Path, choice: Choice | None) -> str:
+    # In a mixed folder files may be named after a person: series.csv names the series.
+    return phase if choice else file.relative_to(folder).as_posix()
 
 
 def _open_phase(folder: Path, phase: Phase, choice: Choice | None) -> tuple[Scan, Path] | None:

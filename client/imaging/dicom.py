@@ -13,7 +13,7 @@ from client.imaging.dicom_header import Slice, read_slices
 from client.imaging.dicom_pixels import read_hu
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Box, Grid
-from client.imaging.stack import stack_planes
+from client.imaging.stack import spoken, stack_planes
 
 _SAME_SPACING_MM = 1e-4
 # What viewers, archives and operating systems leave beside slices.
@@ -67,15 +67,18 @@ class DicomSeries:
     def _gap(self, places: slice) -> str:
         missing = [i for i in range(places.start, places.stop) if self.slices[i] is None]
         what = "1 slice is" if len(missing) == 1 else f"{len(missing)} slices are"
-        where = _neighbours(self.slices, missing[0])
+        where = _between(self.slices, missing[0])
         return f"{what} missing where they are needed, the first {where}: export the series anew"
 
 
-def _neighbours(slices: Sequence[Slice | None], place: int) -> str:
-    """Say between which files a place lies; neither end of a stack can be missing."""
+def _between(slices: Sequence[Slice | None], place: int) -> str:
+    """Say where a slice is missing; neither end of a stack can be.
+
+    By places that any viewer shows: files may be named after a person.
+    """
     below = next(one for one in slices[place::-1] if one is not None)
     above = next(one for one in slices[place:] if one is not None)
-    return f"between {below.file.name} and {above.file.name}"
+    return f"between {spoken(below.position_mm)} and {spoken(above.position_mm)}"
 
 
 def open_series(folder: Path) -> DicomSeries:
@@ -151,7 +154,7 @@ def _stack(slices: Sequence[Slice], folder: Path) -> DicomSeries:
     notes = [note for same in here.values() for note in _doubles(same)]
     ordered = tuple(here[place][0] if place in here else None for place in range(max(here) + 1))
     empty = [place for place, one in enumerate(ordered) if one is None]
-    notes += [(f"a slice is missing {_neighbours(ordered, place)}", folder) for place in empty]
+    notes += [(f"a slice is missing {_between(ordered, place)}", folder) for place in empty]
     first = slices[0]
     grid = Grid(
         size=(*first.size, len(ordered)),
@@ -172,8 +175,9 @@ def _doubles(same: Sequence[Slice]) -> list[tuple[str, Path]]:
     for other in same[1:]:
         if not np.array_equal(first, read_hu([other])):
             raise ImagingError(
-                f"two different slices lie at one place, this one and {same[0].file.name}:"
+                f"two different slices lie at {spoken(other.position_mm)}:"
                 " several phases or reconstructions in one series; leave one",
                 other.file,
             )
-    return [(f"an exact double of {same[0].file.name} was passed over", s.file) for s in same[1:]]
+    where = spoken(same[0].position_mm)
+    return [(f"an exact double of the slice at {where} was passed over", s.file) for s in same[1:]]

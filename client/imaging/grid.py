@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -110,6 +111,11 @@ class Scan(Protocol):
         """Where the voxels lie."""
         ...
 
+    @property
+    def notes(self) -> tuple[tuple[str, Path], ...]:
+        """What was passed over without harm, and in which file."""
+        ...
+
     def read(self, box: Box) -> NDArray[Any]:
         """Return the voxels of a box, shape (d, h, w).
 
@@ -138,6 +144,11 @@ class Volume:
     def of(cls, image: sitk.Image) -> "Volume":
         """Return a copy of an image's voxels with its grid."""
         return cls(sitk.GetArrayFromImage(image), Grid.of(image))
+
+    @property
+    def notes(self) -> tuple[tuple[str, Path], ...]:
+        """Nothing: what is in memory was read before."""
+        return ()
 
     def read(self, box: Box) -> NDArray[Any]:
         """Return the voxels of a box, not copied."""

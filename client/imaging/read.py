@@ -1,11 +1,13 @@
 """A patient's files: which there are, and how each is opened."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from client.imaging.dicom import open_series
+from client.imaging.contours import read_contours
+from client.imaging.dicom import DicomSeries, open_series
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume, upright_image
 from client.imaging.segmentation import read_segmentation
@@ -13,7 +15,8 @@ from client.imaging.volume_file import open_volume
 from shared.tasks import PHASES, TUMOUR_LABEL, Phase
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-MASK_NAMES = ("mask.nii.gz", "seg.dcm")
+# What the data contract names, and what else is read.
+MASK_NAMES = ("mask.nii.gz", "seg.dcm", "mask.nii", "mask.nrrd", "mask.mha", "rtstruct.dcm")
 
 # A label stored as a scaled or floating number may be off by this much.
 _LABEL_ROUNDING = 1e-3
@@ -94,8 +97,15 @@ def read_image(path: Path) -> sitk.Image:
     return upright_image(Volume(scan.read(scan.grid.whole), scan.grid))
 
 
-def read_mask(path: Path) -> Volume:
+def read_mask(path: Path, scans: Sequence[Scan] = ()) -> Volume:
     """Read a label map: 0 background, 1 liver, 2 tumour.
+
+    Parameters
+    ----------
+    path : Path
+        A volume file, a DICOM SEG or an RTSTRUCT (`MASK_NAMES`).
+    scans : sequence of Scan
+        The patient's: DICOM masks leave out what the series says that they were drawn on.
 
     Raises
     ------
@@ -103,7 +113,9 @@ def read_mask(path: Path) -> Volume:
         Unreadable, or with other labels.
     """
     if path.suffix == ".dcm":
-        return read_segmentation(path)
+        series = [scan for scan in scans if isinstance(scan, DicomSeries)]
+        structures = path.name == "rtstruct.dcm"
+        return (read_contours if structures else read_segmentation)(path, series)
     scan = open_scan(path)
     stored = scan.read(scan.grid.whole)
     labels = stored.round() if stored.dtype.kind == "f" else stored

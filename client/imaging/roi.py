@@ -28,6 +28,12 @@ FloatArray = NDArray[np.float64]
 _FEWEST_REFERENCE_VOXELS = 100
 # A tumour must lie in a scan to at least this part for the two to belong together.
 _LEAST_OVERLAP = 0.95
+# Medians of what a mask says is liver or tumour: steatosis and enhancement are allowed for, and
+# the iodised oil of an earlier embolisation in a tumour.
+_TISSUE_HU = (
+    (LIVER_LABEL, "liver", -50.0, 290.0),
+    (TUMOUR_LABEL, "tumour", -50.0, float("inf")),
+)
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -117,11 +123,14 @@ class Frame:
     labels : ndarray, shape (D, H, W), uint8
         The mask on the lattice.
     settings : PreprocessingSettings
+    space : str or None
+        The mask's frame of reference, where it tells one.
     """
 
     lattice: Lattice
     labels: NDArray[np.uint8]
     settings: PreprocessingSettings
+    space: str | None = None
 
     @classmethod
     def around_tumour(cls, mask: Volume, settings: PreprocessingSettings, file: Path) -> "Frame":
@@ -142,7 +151,7 @@ class Frame:
                 f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
                 file,
             )
-        return cls(lattice, labels, settings)
+        return cls(lattice, labels, settings, mask.grid.space)
 
     def bring_in(self, scan: Scan, file: Path) -> NDArray[np.float16]:
         """Return a phase's normalised intensities in the frame, shape (D, H, W).
@@ -150,8 +159,13 @@ class Frame:
         Raises
         ------
         ImagingError
-            The tumour lies outside the scan, or the scan is damaged.
+            The tumour lies outside the scan, the mask is not of this scan, or the scan is
+            damaged.
         """
+        if self.space and scan.grid.space and self.space != scan.grid.space:
+            raise ImagingError(
+                "the mask has another frame of reference: it was drawn on another study", file
+            )
         if tumour_overlap(scan.grid, self.lattice, self.labels) < _LEAST_OVERLAP:
             raise ImagingError(
                 "the tumour of the mask lies outside this scan: another patient, another study,"
@@ -159,6 +173,7 @@ class Frame:
                 file,
             )
         hu = sample_phase(scan, self.lattice, self.settings.window_hu)
+        _check_tissue(hu, self.labels, file)
         return normalise(hu, self.labels, self.settings).astype(np.float16)
 
     def roi(self, phases: Mapping[Phase, NDArray[np.float16]]) -> Roi:
@@ -237,6 +252,23 @@ def sample_phase(
     shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
     near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
     return lattice.sample(near, scan.grid.upright, sitk.sitkLinear, low).astype(np.float32)
+
+
+def _check_tissue(hu: NDArray[np.float32], labels: NDArray[np.uint8], file: Path) -> None:
+    """Refuse a mask whose liver or tumour is mostly air, fat or bone in a scan.
+
+    It finds masks far off their place, and values that are no HU; a mask that is moved from one
+    soft tissue to another it cannot find.
+    """
+    for label, name, low, high in _TISSUE_HU:
+        inside = hu[labels == label]
+        median = float(np.median(inside)) if len(inside) else None
+        if median is not None and not low < median < high:
+            raise ImagingError(
+                f"the mask's {name} measures {median:.0f} HU here: the mask is flipped, moved or"
+                " another patient's, or the values are not HU",
+                file,
+            )
 
 
 def normalise(

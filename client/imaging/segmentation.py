@@ -1,24 +1,22 @@
 """DICOM SEG to a label map."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
+from client.imaging.dicom import DicomSeries
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Grid, Volume
-from shared.tasks import LIVER_LABEL, TUMOUR_LABEL
+from client.imaging.labels import label_of
+from client.imaging.stack import Stack, stack_planes
 
-_TUMOUR_WORDS = ("tumo", "lesion", "neoplasm", "carcinoma", "hcc", "mass")
-_LIVER_WORDS = ("liver", "hepatic parenchyma")
-
-# Frames may be off a regular grid by this share of their distance: rounding in headers.
-_IRREGULARITY = 0.05
-_SAME_DIRECTION = 1e-4
-_MOST_DRIFT_MM = 1.0
+# Frames may lie off a series' slices by this share of their distance: rounding in headers.
+_OFF_PLANE = 0.05
+_SAME_DIRECTION = 1e-3
 _DEFAULT_STEP_MM = 1.0
 
 
@@ -36,6 +34,8 @@ class _Frames:
         Of rows, of columns.
     distance_mm, thickness_mm : float
         Of slices, from centre to centre and from side to side; 0 where it is not told.
+    space : str
+        The frame of reference; empty where absent.
     """
 
     masks: NDArray[np.bool_]
@@ -45,12 +45,20 @@ class _Frames:
     spacing_mm: tuple[float, float]
     distance_mm: float
     thickness_mm: float
+    space: str
 
 
-def read_segmentation(path: Path) -> Volume:
+def read_segmentation(path: Path, series: Sequence[DicomSeries] = ()) -> Volume:
     """Read a DICOM SEG: segments of the liver are 1, of tumours or lesions 2, others nothing.
 
-    The grid runs from the first to the last frame; slices without a frame are empty.
+    The grid runs from the first to the last frame; slices without a frame are empty. Fractional
+    segmentations are refused: which probability is a tumour is for whoever made it to say.
+
+    Parameters
+    ----------
+    path : Path
+    series : sequence of DicomSeries
+        The patient's: one of them may tell how far slices are apart, which frames alone may not.
 
     Raises
     ------
@@ -60,19 +68,21 @@ def read_segmentation(path: Path) -> Volume:
     try:
         dataset = pydicom.dcmread(path)
         kind = str(dataset.get("SegmentationType", "absent"))
-        frames = _frames(dataset) if kind == "BINARY" else None
+        frames = _frames(dataset, path) if kind == "BINARY" else None
+    except ImagingError:
+        raise
     except Exception as error:  # pydicom and its decoders raise what they happen to meet
         raise ImagingError("is not a DICOM SEG that can be placed in space", path) from error
     if frames is None:
         raise ImagingError("is not a binary DICOM SEG: export each segment as yes or no", path)
-    return _assemble(frames, path)
+    return _assemble(frames, series, path)
 
 
-def _frames(dataset: pydicom.Dataset) -> _Frames:
+def _frames(dataset: pydicom.Dataset, path: Path) -> _Frames:
     groups = list(dataset.PerFrameFunctionalGroupsSequence)
     shared = dataset.SharedFunctionalGroupsSequence[0]
     measures = _functional(shared, groups[0], "PixelMeasuresSequence")
-    segments = {int(item.SegmentNumber): _label(item) for item in dataset.SegmentSequence}
+    segments = {int(item.SegmentNumber): _label(item, path) for item in dataset.SegmentSequence}
     return _Frames(
         masks=dataset.pixel_array.reshape(len(groups), dataset.Rows, dataset.Columns) > 0,
         labels=[
@@ -86,6 +96,7 @@ def _frames(dataset: pydicom.Dataset) -> _Frames:
         spacing_mm=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
         distance_mm=float(measures.get("SpacingBetweenSlices") or 0),
         thickness_mm=float(measures.get("SliceThickness") or 0),
+        space=str(dataset.get("FrameOfReferenceUID") or ""),
     )
 
 
@@ -102,57 +113,60 @@ def _functional(shared: pydicom.Dataset, group: pydicom.Dataset, name: str) -> p
     return found
 
 
-def _label(segment: pydicom.Dataset) -> int:
+def _label(segment: pydicom.Dataset, path: Path) -> int:
     """Return a segment's label by its name; where that says nothing, by its coded type."""
     types = segment.get("SegmentedPropertyTypeCodeSequence") or [pydicom.Dataset()]
-    for text in (segment.get("SegmentLabel", ""), types[0].get("CodeMeaning", "")):
-        name = str(text).lower()
-        if any(word in name for word in _TUMOUR_WORDS):
-            return TUMOUR_LABEL
-        if any(word in name for word in _LIVER_WORDS):
-            return LIVER_LABEL
-    return 0
+    names = (str(segment.get("SegmentLabel", "")), str(types[0].get("CodeMeaning", "")))
+    return label_of(names, int(segment.SegmentNumber), path)
 
 
-def _assemble(frames: _Frames, path: Path) -> Volume:
+def _assemble(frames: _Frames, series: Sequence[DicomSeries], path: Path) -> Volume:
     """Put frames of several segments onto one grid; a higher label covers a lower one."""
-    unlike = np.abs(frames.orientations - frames.orientations[0]).max()
-    if not unlike <= _SAME_DIRECTION:
-        raise ImagingError("has frames of several orientations", path)
-    row, column = frames.orientations[0].reshape(2, 3)
-    normal = np.cross(row, column)
-    heights = frames.positions @ normal
-    lowest = int(np.argmin(heights))
-    step = _step(heights - heights[lowest], frames)
-    indices = np.round((heights - heights[lowest]) / step).astype(int)
-    if np.abs(heights - heights[lowest] - indices * step).max() > _IRREGULARITY * step:
-        raise ImagingError("has frames that are not evenly spaced", path)
-    origin = frames.positions[lowest]
-    drift = frames.positions - origin - np.outer(heights - heights[lowest], normal)
-    if np.linalg.norm(drift, axis=1).max() > _MOST_DRIFT_MM:
-        raise ImagingError("has frames that are shifted in their plane: a tilted gantry", path)
-    volume = np.zeros((indices.max() + 1, *frames.masks.shape[1:]), np.uint8)
-    for mask, label, index in zip(frames.masks, frames.labels, indices, strict=True):
-        np.maximum(volume[index], mask * np.uint8(label), out=volume[index])
+    stack = _stack(frames, series, path)
+    volume = np.zeros((stack.places.max() + 1, *frames.masks.shape[1:]), np.uint8)
+    for mask, label, place in zip(frames.masks, frames.labels, stack.places, strict=True):
+        np.maximum(volume[place], mask * np.uint8(label), out=volume[place])
     grid = Grid(
-        (volume.shape[2], volume.shape[1], volume.shape[0]),
-        (frames.spacing_mm[1], frames.spacing_mm[0], step),
-        (float(origin[0]), float(origin[1]), float(origin[2])),
-        tuple(float(x) for x in np.stack([row, column, normal], axis=1).ravel()),
+        size=(volume.shape[2], volume.shape[1], volume.shape[0]),
+        spacing_mm=(frames.spacing_mm[1], frames.spacing_mm[0], stack.step_mm),
+        origin_mm=stack.origin_mm,
+        direction=stack.direction,
+        shear_mm=stack.shear_mm,
+        space=frames.space or None,
     )
     return Volume(volume, grid)
 
 
-def _step(heights: NDArray[np.float64], frames: _Frames) -> float:
-    """Return the distance of slices; heights above the lowest frame, shape (n,), in mm.
+def _stack(frames: _Frames, series: Sequence[DicomSeries], path: Path) -> Stack:
+    """Place the frames.
 
-    Frames that were left out may make the least gap several slices wide: the told distance counts
-    where all gaps are multiples of it. The thickness does not, since slices may overlap.
+    Frames that were left out may make the least gap several slices wide. What counts is the
+    distance of the slices of a series on which all frames lie, then the told distance where all
+    gaps are multiples of it, then the least gap. The thickness does not, since slices may
+    overlap; only a single frame has nothing else.
     """
-    gaps = np.diff(np.unique(heights.round(3)))
-    told = frames.distance_mm
-    if not len(gaps):
-        return told or frames.thickness_mm or _DEFAULT_STEP_MM
-    if told > 0 and np.abs(heights / told - (heights / told).round()).max() <= _IRREGULARITY:
-        return told
-    return float(gaps.min())
+    files = [path] * len(frames.labels)
+    told = [one.grid.spacing_mm[2] for one in series if _on_slices(frames, one.grid)]
+    for step_mm in (*told, frames.distance_mm):
+        if step_mm > 0:
+            try:
+                return stack_planes(
+                    frames.positions, frames.orientations, files, step_mm=step_mm, sparse=True
+                )
+            except ImagingError:
+                continue
+    stack = stack_planes(frames.positions, frames.orientations, files, sparse=True)
+    if stack.step_mm > 0:
+        return stack
+    return replace(stack, step_mm=frames.thickness_mm or _DEFAULT_STEP_MM)
+
+
+def _on_slices(frames: _Frames, grid: Grid) -> bool:
+    axes = np.array(grid.direction).reshape(3, 3)[:, :2].T.ravel()
+    heights = grid.indices(frames.positions)[:, 2]
+    return bool(
+        np.abs(frames.orientations - axes).max() <= _SAME_DIRECTION
+        and np.abs(heights - heights.round()).max() <= _OFF_PLANE
+        and heights.min() > -0.5
+        and heights.max() < grid.size[2] - 0.5
+    )

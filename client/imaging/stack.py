@@ -108,6 +108,11 @@ def stack_planes(
     return Stack(back, step, shear, _vector(first), tuple(float(x) for x in axes.ravel()))
 
 
+def spoken(position_mm: Sequence[float]) -> str:
+    """Return a slice's place as viewers show it."""
+    return "(" + ", ".join(f"{x:.1f}" for x in position_mm) + ") mm"
+
+
 def _axes(orientations: FloatArray, files: Sequence[Path]) -> FloatArray:
     """Return the axes of all planes as columns, shape (3, 3), orthonormal and right-handed."""
     unlike = ~(np.abs(orientations - orientations[0]).max(axis=1) <= _SAME_DIRECTION)
@@ -141,7 +146,7 @@ def _check_gaps(gaps: FloatArray, heights: FloatArray, files: Sequence[Path]) ->
     if close.any():
         at = int(np.argmax(close))
         raise ImagingError(
-            f"slices are not evenly spaced: this one and {files[at].name} lie"
+            "slices are not evenly spaced: this one and its neighbour lie"
             f" {heights[at + 1] - heights[at]:.2f} mm apart; are two series mixed?",
             files[at + 1],
         )

@@ -37,6 +37,11 @@ class VolumeFile:
     grid: Grid
     header: Header
 
+    @property
+    def notes(self) -> tuple[tuple[str, Path], ...]:
+        """Nothing: a volume file is whole or refused."""
+        return ()
+
     def read(self, box: Box) -> NDArray[Any]:
         """Return the voxels of a box, shape (d, h, w).
 

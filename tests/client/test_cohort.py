@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
 from client.imaging.cache import load_roi
+from shared.preprocessing import PreprocessingSettings
 from tests.client.imaging.dicom_files import write_segmentation, write_series
 from tests.client.patients import (
     GOOD_ROW,
@@ -44,6 +45,41 @@ def test_a_good_site_is_prepared_whole(site: Path) -> None:
     assert prepared.set_aside == ()
     assert prepared.cases[0].present == (True, True, True)
     assert load_roi(prepared.cases[0].roi_path).phases.shape == (3, *SMALL.shape)
+
+
+def as_dicom(patient: Path) -> list[Path]:
+    """Put a DICOM series in the place of the arterial file; return its slices."""
+    (patient / "arterial.nii.gz").unlink()
+    return write_series(
+        patient / "arterial",
+        phase_array("arterial"),
+        spacing_mm=SPACING_MM,
+        origin_mm=ORIGIN_MM.tolist(),
+    )
+
+
+def test_an_exact_double_is_noted_and_the_phase_is_used(site: Path) -> None:
+    slices = as_dicom(site / "bad")
+    shutil.copy(slices[10], site / "bad" / "arterial" / "copy.dcm")
+    prepared = prepare(site)
+    assert [case.present for case in prepared.cases] == [(True, True, True)] * 2
+    (row,) = prepared.set_aside
+    where = "(-44.0, -30.0, -40.0) mm"
+    assert row.reason == f"used, though an exact double of the slice at {where} was passed over"
+    assert row.file == "bad/arterial/copy.dcm"
+
+
+@pytest.mark.parametrize(("missing", "used"), [(1, True), (11, False)])
+def test_a_missing_slice_matters_where_the_region_is(site: Path, missing: int, used: bool) -> None:
+    """The region has 40 mm around slice 11 of 4 mm: slice 1 is outside."""
+    as_dicom(site / "bad")[missing].unlink()
+    settings = PreprocessingSettings(shape=(8, 8, 8), spacing_mm=5.0, margin_mm=2.0)
+    prepared = prepare_site(site, settings, site.parent / "cache", workers=1, progress=False)
+    assert [case.present for case in prepared.cases] == [(used, True, True), (True, True, True)]
+    (row,) = prepared.set_aside
+    assert row.reason.startswith("used, though" if used else "used without this phase")
+    assert f"between (-44.0, -30.0, {-80.0 + 4 * (missing - 1)}) mm and" in row.reason
+    assert row.file == "bad/arterial"
 
 
 def cut_all_short(patient: Path) -> None:

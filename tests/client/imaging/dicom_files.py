@@ -22,6 +22,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
+    RTStructureSetStorage,
     SegmentationStorage,
     generate_uid,
 )
@@ -177,11 +178,21 @@ def write_segmentation(
     spacing_mm: Sequence[float] = (1.5, 1.5, 3.0),
     origin_mm: Sequence[float] = (0.0, 0.0, 0.0),
     kind: str = "BINARY",
+    told: bool = True,
+    space: str = "",
 ) -> None:
-    """Write a DICOM SEG of named masks, shape (D, H, W); slices that a mask leaves are left out."""
+    """Write a DICOM SEG of named masks, shape (D, H, W); slices that a mask leaves are left out.
+
+    `told`: whether the slices' distance is written, which the standard leaves optional.
+    """
     header = _header(0, segments[0][1].shape[1:])
     header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = SegmentationStorage
     header.Modality, header.SegmentationType = "SEG", kind
+    if space:
+        header.FrameOfReferenceUID = space
+    measures = _item(PixelSpacing=[spacing_mm[1], spacing_mm[0]])
+    if told:
+        measures.SpacingBetweenSlices = spacing_mm[2]
     header.SegmentSequence = Items(
         _item(SegmentNumber=number, SegmentLabel=name)
         for number, (name, _) in enumerate(segments, start=1)
@@ -190,14 +201,7 @@ def write_segmentation(
         [
             _item(
                 PlaneOrientationSequence=Items([_item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]),
-                PixelMeasuresSequence=Items(
-                    [
-                        _item(
-                            PixelSpacing=[spacing_mm[1], spacing_mm[0]],
-                            SpacingBetweenSlices=spacing_mm[2],
-                        )
-                    ]
-                ),
+                PixelMeasuresSequence=Items([measures]),
             )
         ]
     )
@@ -219,6 +223,46 @@ def write_segmentation(
     header.HighBit = header.PixelRepresentation = 0
     packed = np.packbits(np.stack(frames).ravel(), bitorder="little").tobytes()
     header.PixelData = packed + b"\0" * (len(packed) % 2)
+    header.save_as(path, enforce_file_format=True)
+
+
+def write_structures(
+    path: Path,
+    regions: Sequence[tuple[str, Sequence[NDArray[np.float64]]]],
+    *,
+    series: str = "",
+    space: str = "",
+    kind: str = "CLOSED_PLANAR",
+) -> None:
+    """Write an RTSTRUCT of named regions, each of contours, shape (n, 3), in mm."""
+    header = _header(0, (1, 1))
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
+    header.Modality = "RTSTRUCT"
+    for tag in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
+        delattr(header, tag)
+    referred = _item(SeriesInstanceUID=series)
+    study = _item(RTReferencedSeriesSequence=Items([referred] if series else []))
+    frame = _item(RTReferencedStudySequence=Items([study]))
+    if space:
+        frame.FrameOfReferenceUID = space
+    header.ReferencedFrameOfReferenceSequence = Items([frame])
+    header.StructureSetROISequence = Items(
+        _item(ROINumber=number, ROIName=name) for number, (name, _) in enumerate(regions, start=1)
+    )
+    header.ROIContourSequence = Items(
+        _item(
+            ReferencedROINumber=number,
+            ContourSequence=Items(
+                _item(
+                    ContourGeometricType=kind,
+                    NumberOfContourPoints=len(points),
+                    ContourData=[f"{x:.6f}" for x in np.ravel(points)],
+                )
+                for points in contours
+            ),
+        )
+        for number, (_, contours) in enumerate(regions, start=1)
+    )
     header.save_as(path, enforce_file_format=True)
 
 

@@ -1,5 +1,6 @@
 """Series as scanners and archives write them, each with one defect."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,8 @@ def thin_out(number: int, header: pydicom.Dataset) -> None:
         (set_tag("NumberOfFrames", 2), "without a place for each"),
         (slide, "more than 45 degrees"),
         (jolt, "not as a tilted gantry"),
-        (double, "two different slices lie at one place, this one and 0000.dcm"),
-        (crowd, "0003.dcm lie 0.40 mm apart"),
+        (double, r"0001.dcm: two different slices lie at \(0.0, 0.0, 3.0\) mm"),
+        (crowd, "0004.dcm: .* lie 0.40 mm apart"),
         (stray, r"0004.dcm: .* 0.40 mm off its place in a stack of 3.00 mm"),
         (thin_out, "1.50 to 3.00 mm apart; 4 are missing"),
     ],
@@ -173,8 +174,9 @@ def test_a_missing_slice_is_refused_where_it_is_needed_and_only_there(
     tmp_path: Path, missing: int
 ) -> None:
     write_series(tmp_path / "a", HU)[missing].unlink()
-    between = f"between {missing - 1:04d}.dcm and {missing + 1:04d}.dcm"
-    with pytest.raises(ImagingError, match=f"1 slice is missing .* {between}"):
+    below, above = (f"(0.0, 0.0, {3.0 * place}) mm" for place in (missing - 1, missing + 1))
+    between = f"between {below} and {above}"
+    with pytest.raises(ImagingError, match=f"1 slice is missing .* {re.escape(between)}"):
         read_image(tmp_path / "a")
     scan = open_series(tmp_path / "a")
     assert scan.notes == ((f"a slice is missing {between}", tmp_path / "a"),)
@@ -191,7 +193,10 @@ def test_an_exact_double_is_passed_over_with_a_note(tmp_path: Path) -> None:
     scan = open_series(tmp_path / "a")
     np.testing.assert_array_equal(scan.read(scan.grid.whole), HU)
     assert scan.notes == (
-        ("an exact double of 0003.dcm was passed over", tmp_path / "a" / "copy.dcm"),
+        (
+            "an exact double of the slice at (0.0, 0.0, 9.0) mm was passed over",
+            tmp_path / "a" / "copy.dcm",
+        ),
     )
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import SimpleITK as sitk
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
-from client.imaging.roi import extract_roi, tumour_lattice
+from client.imaging.roi import Frame, extract_roi, tumour_lattice
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
 from tests.client.patients import (
@@ -126,6 +127,54 @@ def test_a_mask_elsewhere_in_space_is_refused() -> None:
     moved.SetOrigin((500.0, 0.0, 0.0))
     with pytest.raises(ImagingError, match="outside this scan"):
         extract_roi(IMAGES, moved, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("hu", "reason"),
+    [
+        (-90, r"tumour measures -[78]\d HU"),
+        (-900, r"tumour measures -[89]\d HU"),
+        (300, "liver measures 300"),
+    ],
+)
+def test_a_mask_on_fat_air_or_bone_is_refused(hu: int, reason: str) -> None:
+    """Within the scan, but not on soft tissue; blended with its rim, and clipped by the window."""
+    values = phase_array("delayed")
+    values[label_array() == (2 if hu < 0 else 1)] = hu
+    with pytest.raises(ImagingError, match=reason):
+        extract_roi({"delayed": as_image(values)}, MASK, SMALL)
+
+
+def test_iodised_oil_in_a_tumour_is_no_reason() -> None:
+    values = phase_array("delayed")
+    values[label_array() == 2] = 900
+    assert extract_roi({"delayed": as_image(values)}, MASK, SMALL).present.tolist() == [0, 0, 1]
+
+
+def test_a_mask_of_another_frame_of_reference_is_refused() -> None:
+    mask, scan = Volume.of(MASK), Volume.of(IMAGES["delayed"])
+    frame = Frame.around_tumour(
+        replace(mask, grid=replace(mask.grid, space="1.2")), SMALL, Path("m")
+    )
+    frame.bring_in(scan, Path("delayed"))
+    frame.bring_in(replace(scan, grid=replace(scan.grid, space="1.2")), Path("delayed"))
+    with pytest.raises(ImagingError, match="another frame of reference"):
+        frame.bring_in(replace(scan, grid=replace(scan.grid, space="1.3")), Path("delayed"))
+
+
+def test_a_tilted_scan_gives_the_region_of_an_upright_one() -> None:
+    """The same smooth patient on an upright grid and on one of a gantry tilted by 20 degrees."""
+    regions = []
+    for shear_mm in (0.0, 4.0 * np.tan(np.radians(20))):
+        grid = replace(Volume.of(IMAGES["delayed"]).grid, shear_mm=(0.0, shear_mm))
+        points = grid.points_mm(np.argwhere(np.ones(grid.size[::-1], bool))[:, ::-1].astype(float))
+        waves = 60 + 30 * np.sin(points / [9.0, 11.0, 13.0]).sum(axis=1)
+        scan = Volume(waves.reshape(grid.size[::-1]).astype(np.float32), grid)
+        frame = Frame.around_tumour(Volume.of(MASK), SMALL, Path("mask"))
+        regions.append(frame.bring_in(scan, Path("delayed")).astype(float) * SMALL.scale_hu)
+    inside = frame.labels == 2
+    assert np.abs(regions[0] - regions[1])[inside].max() < 4
+    assert np.ptp(regions[0][inside]) > 50
 
 
 def test_a_stray_mark_is_no_tumour() -> None:

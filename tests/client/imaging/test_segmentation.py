@@ -1,14 +1,19 @@
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
 
+from client.imaging.dicom import open_series
 from client.imaging.errors import ImagingError
+from client.imaging.labels import label_of
 from client.imaging.read import read_image, read_mask
 from client.imaging.segmentation import read_segmentation
-from tests.client.imaging.dicom_files import write_segmentation
+from tests.client.imaging.dicom_files import SERIES, write_segmentation, write_series
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "ct" / "dcmqi_liver_seg"
 SHAPE = (8, 10, 12)
@@ -51,6 +56,114 @@ def test_a_single_frame_has_the_thickness_that_is_told(tmp_path: Path) -> None:
     write_segmentation(path, [("lesion", tumour)])
     assert read_segmentation(path).grid.size == (12, 10, 1)
     assert read_segmentation(path).grid.spacing_mm[2] == 3.0
+
+
+def test_a_series_tells_how_far_frames_are_apart(tmp_path: Path) -> None:
+    """Frames in slices 3 and 5 alone, the distance not told: two slices of 6 mm without the CT."""
+    path = tmp_path / "seg.dcm"
+    write_segmentation(path, [("HCC 1", boxes()[1])], origin_mm=(5.0, 6.0, 7.0), told=False)
+    assert read_segmentation(path).grid.spacing_mm[2] == 6.0
+    write_series(tmp_path / "a", np.zeros((12, 20, 20)), origin_mm=(-9.0, 0.0, 1.0))
+    write_series(tmp_path / "b", np.zeros((12, 20, 20)), origin_mm=(-9.0, 0.0, 2.0))
+    elsewhere, same = open_series(tmp_path / "b"), open_series(tmp_path / "a")
+    mask = read_mask(path, [elsewhere, same])
+    assert mask.grid.spacing_mm[2] == 3.0
+    assert (mask.voxels == 2).any(axis=(1, 2)).tolist() == [True, False, True]
+    assert read_mask(path, [elsewhere]).grid.spacing_mm[2] == 6.0
+
+
+def test_a_segmentation_by_highdicom_is_read_as_highdicom_reads_it(tmp_path: Path) -> None:
+    """Oblique, every second slice without a mark, and written by an independent library."""
+    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
+    axes *= [1, 1, np.linalg.det(axes)]
+    files = write_series(
+        tmp_path / "a",
+        np.zeros(SHAPE),
+        axes=(axes[:, 0].tolist(), axes[:, 1].tolist()),
+        origin_mm=(-40.0, 7.5, 120.25),
+        change=complete,
+    )
+    liver, tumour = boxes()
+    described = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name,
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Neoplasm if number == 1 else codes.SCT.Liver,
+            algorithm_type="MANUAL",
+        )
+        for number, name in ((1, "S1"), (2, "S2"))
+    ]
+    written = hd.seg.Segmentation(
+        source_images=[pydicom.dcmread(file) for file in files],
+        pixel_array=np.stack([tumour, liver], axis=-1),
+        segmentation_type="BINARY",
+        segment_descriptions=described,
+        series_instance_uid=generate_uid(),
+        series_number=2,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="none",
+        manufacturer_model_name="none",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    written.save_as(tmp_path / "seg.dcm")
+    mask = read_mask(tmp_path / "seg.dcm", [open_series(tmp_path / "a")])
+    theirs = hd.seg.segread(tmp_path / "seg.dcm").get_volume(
+        combine_segments=True, skip_overlap_checks=True
+    )
+    marked = np.argwhere(theirs.array > 0).astype(float)
+    places = mask.grid.indices(theirs.map_indices_to_reference(marked))
+    np.testing.assert_allclose(places, places.round(), atol=1e-3)
+    ours = mask.voxels[tuple(places.round().astype(int)[:, ::-1].T)]
+    both = (tumour | liver).sum()
+    assert len(marked) == both == (mask.voxels > 0).sum()
+    assert (ours > 0).all()
+    assert (mask.voxels == 2).sum() == tumour.sum()
+    assert mask.grid.space == f"{SERIES}.9"
+
+
+def complete(number: int, header: pydicom.Dataset) -> None:
+    """Add what highdicom asks of a CT."""
+    header.FrameOfReferenceUID = f"{SERIES}.9"
+    for tag in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID"):
+        setattr(header, tag, "")
+    for tag in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
+        setattr(header, tag, "")
+    header.SliceThickness = 3.0
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Liver", 1),
+        ("hepatic parenchyma", 1),
+        ("Normal liver", 1),
+        ("Liver tumor", 2),
+        ("liver_lesion_2", 2),
+        ("Mass", 2),
+        ("HCC-1", 2),
+        ("GTV", 2),
+        ("PTV", 0),
+        ("Portal vein", 0),
+        ("peritumoral ring", 0),
+        ("massive ascites", 0),
+    ],
+)
+def test_names_of_segments(name: str, label: int) -> None:
+    assert label_of((name,), 1, Path("seg.dcm")) == label
+
+
+@pytest.mark.parametrize("name", ["Liver-GTV", "liver minus tumour", "Liver without lesions"])
+def test_a_name_that_may_mean_either_is_refused(name: str) -> None:
+    with pytest.raises(ImagingError, match="both liver and tumour"):
+        label_of((name,), 1, Path("seg.dcm"))
+
+
+def test_a_coded_type_counts_where_the_name_says_nothing() -> None:
+    assert label_of(("Segment 1", "Neoplasm"), 1, Path("seg.dcm")) == 2
+    assert label_of(("Liver", "Neoplasm"), 1, Path("seg.dcm")) == 1
 
 
 def test_probabilities_are_refused(tmp_path: Path) -> None:
