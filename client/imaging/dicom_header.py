@@ -40,9 +40,11 @@ _NEEDED = {
 }
 # Units that are HU, or that writers of HU leave unspecified; others are iodine, density and such.
 _HU_TYPES = frozenset({"", "HU", "HU_MOD", "US"})
+_DISPLAY = "PhotometricInterpretation"
 _MOST_SPACING_MM = 20.0
 _MOST_PIXELS = 1 << 14
 _MOST_POSITION_MM = 1e5
+_MOST_HU = 1e6
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def _header(file: Path) -> pydicom.Dataset:
 def _slices(header: pydicom.Dataset, file: Path) -> tuple[Slice, ...]:
     if (header.get("Modality") or "CT") != "CT":
         raise ImagingError("is not a CT image", file)
-    if int(header.get("SamplesPerPixel") or 1) != 1:
+    shades = ("MONOCHROME1", "MONOCHROME2", "", None)
+    if int(header.get("SamplesPerPixel") or 1) != 1 or header.get(_DISPLAY) not in shades:
         raise ImagingError("is a colour picture, not a CT image", file)
     if str(header.get("BurnedInAnnotation") or "").upper() == "YES":
         raise ImagingError(
@@ -173,6 +176,8 @@ def _slice(
     if not (sound and 0 < rows <= _MOST_PIXELS and 0 < columns <= _MOST_PIXELS):
         raise ImagingError("its header makes no sense: size, spacing, position or slope", file)
     stored = _stored_range(header, file)
+    if max(abs(value * slope + intercept) for value in stored) > _MOST_HU:
+        raise ImagingError("its header makes no sense: rescale slope or intercept", file)
     unit = next((str(s.RescaleType) for s in sources if s.get("RescaleType")), "")
     if unit.strip().upper() not in _HU_TYPES:
         raise ImagingError("its values are not HU: a map of something else", file)
@@ -189,7 +194,7 @@ def _slice(
         intercept=intercept,
         stored=stored,
         padding=_padding(header, stored),
-        inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
+        inverted=header.get(_DISPLAY) == "MONOCHROME1",
         syntax=header.file_meta.get("TransferSyntaxUID") or pydicom.uid.ImplicitVRLittleEndian,
     )
 
@@ -207,7 +212,8 @@ def _numbers(sources: Sequence[pydicom.Dataset], tag: str, file: Path) -> tuple[
 
 def _stored_range(header: pydicom.Dataset, file: Path) -> tuple[int, int]:
     bits, allocated = int(header.BitsStored), int(header.BitsAllocated)
-    if not 1 < bits <= allocated <= 32:
+    # CT has 16 (PS3.3, C.8.2.1); of 32 a decoder would read beyond what is there.
+    if allocated not in (8, 16) or not 1 < bits <= allocated:
         raise ImagingError("its header makes no sense: bits of a pixel", file)
     if int(header.PixelRepresentation):
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1

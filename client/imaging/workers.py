@@ -1,5 +1,6 @@
 """Work shared among processes, where one that dies takes only its own item with it."""
 
+import faulthandler
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +10,9 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from client.processes import end_with_parent
+
+# A patient takes seconds; an archive that has to fetch it from tape, minutes.
+LONGEST_S = 1200.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,6 +25,7 @@ def each_in_order(
     workers: int,
     when_lost: Callable[[Item], Result],
     preload: str,
+    longest_s: float = LONGEST_S,
 ) -> Iterator[Result]:
     """Yield the result of each item, in their order, whatever the number of workers.
 
@@ -32,9 +37,12 @@ def each_in_order(
     workers : int
         Processes; 1 works in this one.
     when_lost : callable
-        Gives an item's result where its process died: a decoder's fault, or memory at its end.
+        Gives an item's result where its process died: a decoder's fault, or memory at its end,
+        or because it took too long.
     preload : str
         The module to import once for all processes.
+    longest_s : float
+        A process that works longer on one item hangs, and is ended; with one worker nobody can.
     """
     if workers == 1 or len(items) < 2:
         yield from map(work, items)
@@ -42,25 +50,43 @@ def each_in_order(
     # Forked children of a process that has used torch's threads can hang: start them anew.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        for item, future in zip(items, futures, strict=True):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                # One death ends every item still under way: each is tried again by itself.
-                yield _alone(work, item, when_lost)
+    left = list(items)
+    while left:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+            futures = [pool.submit(_within, work, item, longest_s) for item in left]
+            for index, future in enumerate(futures):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    # One death ends every item still under way: who was it?
+                    yield _alone(work, left[index], when_lost, longest_s)
+                    left = left[index + 1 :]
+                    break
+            else:
+                return
 
 
 def _alone(
-    work: Callable[[Item], Result], item: Item, when_lost: Callable[[Item], Result]
+    work: Callable[[Item], Result],
+    item: Item,
+    when_lost: Callable[[Item], Result],
+    longest_s: float,
 ) -> Result:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_begin) as pool:
         try:
-            return pool.submit(work, item).result()
+            return pool.submit(_within, work, item, longest_s).result()
         except BrokenProcessPool:
             return when_lost(item)
+
+
+def _within(work: Callable[[Item], Result], item: Item, longest_s: float) -> Result:
+    """Work on an item, or end this process: a decoder in a loop hears no exception."""
+    faulthandler.dump_traceback_later(longest_s, exit=True)
+    try:
+        return work(item)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _begin() -> None:

@@ -29,3 +29,21 @@ def test_a_process_that_dies_takes_only_its_item() -> None:
         square_or_die, [1, -2, 3, 4], workers=2, when_lost=minus_one, preload=__name__
     )
     assert list(results) == [1, -1, 9, 16]
+
+
+def work_or_hang(number: int) -> int:
+    while number < 0:
+        pass
+    return number
+
+
+def test_a_process_that_hangs_is_ended() -> None:
+    results = each_in_order(
+        work_or_hang,
+        [1, -2, 3],
+        workers=2,
+        when_lost=minus_one,
+        preload=__name__,
+        longest_s=0.5,
+    )
+    assert list(results) == [1, -1, 3]
