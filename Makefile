@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: simulation smoke test check lint types benchmark clean
+.PHONY: simulation smoke test faults check lint types benchmark clean
 
 simulation: $(INSTALLED)
 	$(BIN)/python simulation/run.py
@@ -14,6 +14,9 @@ smoke: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+faults: $(INSTALLED)
+	$(BIN)/python -m pytest -m faults -rP tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -166,6 +166,15 @@ class AuditLog:
             )
         return Head(len(lines), end)
 
+    def count(self, run: int, kind: str) -> int:
+        """Return how many messages of a run and kind were answered."""
+        return sum(
+            line["run"] == run
+            and line["kind"].partition(".")[0] == kind
+            and line["outcome"] == "answered"
+            for line in self.entries()
+        )
+
     def entries(self) -> list[dict[str, Any]]:
         """Return the lines, oldest first, unchecked."""
         return [json.loads(line) for line in self._lines()[0]]

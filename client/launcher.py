@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ConfigRecord, Context, Error, Message
+from flwr.app import ConfigRecord, Context, Error, Message, MessageType
 from flwr.clientapp import ClientApp
 from flwr.supernode.cli import flwr_clientapp
 from flwr.supernode.runtime import run_clientapp
@@ -86,6 +86,8 @@ class Guard:
         if not self._allowed:
             logger.error("refused: bundle %s is not in policy.bundles", self._bundle)
             return _error(message, ErrorCode.BUNDLE_REFUSED)
+        if self._trained_enough(message):
+            return _error(message, ErrorCode.POLICY_REFUSED)
         try:
             _forget_own_packages()
             return self._load(*app)(message, context)
@@ -93,6 +95,20 @@ class Guard:
             # Flower would send the exception's text to the coordinator.
             logger.exception("the app could not answer")
             return _error(message, ErrorCode.INTERNAL)
+
+    def _trained_enough(self, message: Message) -> bool:
+        """Whether this run has had all the training that a run may have.
+
+        The app checks the round that a message claims; this counts what was answered, so that
+        asking for one round again and again yields no more.
+        """
+        if message.metadata.message_type.partition(".")[0] != MessageType.TRAIN:
+            return False
+        answered = self._log.count(message.metadata.run_id, MessageType.TRAIN)
+        if answered < self._policy.max_rounds:
+            return False
+        logger.error("refused: %d rounds of this run answered, no more are allowed", answered)
+        return True
 
     def _entry(self, message: Message, reply: Message) -> Entry:
         return Entry(

@@ -15,7 +15,7 @@ from shared.plan import Plan
 from shared.protocol import ErrorCode, Instruction, write_instruction
 
 BUNDLE = b"the allowed bundle"
-POLICY = Policy(bundles=(sha256(BUNDLE).hexdigest(),))
+POLICY = Policy(bundles=(sha256(BUNDLE).hexdigest(),), max_rounds=3)
 App = Callable[[Message, Context], Message]
 
 
@@ -104,3 +104,14 @@ def test_nothing_leaves_that_cannot_be_written_down(tmp_path: Path) -> None:
     runner.log.path.write_bytes(b"")
     with pytest.raises(RuntimeError, match="does not end where"):
         runner.run(BUNDLE)
+
+
+def test_a_round_asked_again_and_again_counts_as_many(tmp_path: Path) -> None:
+    runner = Runner(good, tmp_path / "log.jsonl")
+    codes = [reply_code(runner.run(BUNDLE)) for _ in range(4)]
+    assert codes == [None, None, None, ErrorCode.POLICY_REFUSED]
+    assert runner.loaded == POLICY.max_rounds
+
+
+def reply_code(reply: Message) -> int | None:
+    return reply.error.code if reply.has_error() else None

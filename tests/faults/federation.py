@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,11 @@ class Federation:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
+    def app(self) -> Path:
+        """A copy of the app: whoever edits the checkout meanwhile does not change the bundle."""
+        return self.root / "hepafed"
+
+    @property
     def settings(self) -> CoordinatorSettings:
         """The coordinator's configuration."""
         return CoordinatorSettings(
@@ -114,7 +120,7 @@ class Federation:
         What the commands do, without a process for each: `test_commands` runs those.
         """
         coordinator, layout = self.settings, Layout(self.home)
-        site_file = write_kit(coordinator, layout, name, bundle_hash()) / "site.yaml"
+        site_file = write_kit(coordinator, layout, name, bundle_hash(self.app)) / "site.yaml"
         values = yaml.safe_load(site_file.read_text())
         policy = {**values["policy"], "min_training_patients": 1}
         values |= {"folder": str(folder), "workers": 1, "policy": policy}
@@ -153,7 +159,9 @@ class Federation:
 
     def wait_for_sites(self, *names: str) -> float:
         """Wait until the link counts these sites as joined."""
-        return wait_until(f"{names} are online", lambda: set(names) <= self.online(), PATIENCE_S)
+        return wait_until(
+            f"{names} are online", lambda: set(names) <= self.online(), PATIENCE_S, poll_s=1.0
+        )
 
     def online(self) -> set[str]:
         """Return the names of the sites that the link counts as joined."""
@@ -166,7 +174,9 @@ class Federation:
         except RegistryError:
             return None
 
-    def submit(self, plan: Plan, state_dir: Path, minimum_sites: int, app: Path = ROOT) -> int:
+    def submit(
+        self, plan: Plan, state_dir: Path, minimum_sites: int, app: Path | None = None
+    ) -> int:
         """Submit a run and return its number."""
         config = {
             "plan": to_json(plan),
@@ -175,7 +185,9 @@ class Federation:
         }
         file = self.root / "run.toml"
         file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in config.items()))
-        done = self.flwr("run", str(app), "hepafed", "-c", str(file), "--format", "json")
+        done = self.flwr(
+            "run", str(app or self.app), "hepafed", "-c", str(file), "--format", "json"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return int(json.loads(done.stdout[done.stdout.index("{") :])["run-id"])
 
@@ -196,7 +208,12 @@ class Federation:
 
     def wait_for_end(self, run: int) -> str:
         """Wait until a run has ended, and return its status."""
-        wait_until(f"run {run} ends", lambda: self.status(run).startswith("finished"), PATIENCE_S)
+        wait_until(
+            f"run {run} ends",
+            lambda: self.status(run).startswith("finished"),
+            PATIENCE_S,
+            poll_s=1.0,
+        )
         return self.status(run)
 
     def flwr(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -262,11 +279,22 @@ class Federation:
         ]
 
 
+def copy_app(checkout: Path, to: Path) -> None:
+    """Copy what ``flwr run`` makes a bundle of."""
+    for folder in ("client", "server", "shared"):
+        shutil.copytree(
+            checkout / folder, to / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(checkout / file, to / file)
+
+
 @contextmanager
 def open_federation(root: Path) -> Iterator[Federation]:
     """Set up and start a coordinator; end everything afterwards."""
     port, link_port = free_ports(2)
     federation = Federation(root, port, link_port)
+    copy_app(ROOT, federation.app)
     federation.provision("init")
     try:
         federation.start_coordinator()

@@ -1,0 +1,214 @@
+"""What goes wrong in the field, done on purpose: every run still ends with the right weights.
+
+The weights that are right: those of a simulation in which, round by round, the same sites took
+part. Each test prints what its fault cost: ``make faults``.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from client.site_file import read_site_file
+from server.checkpoint import Checkpoint
+from shared.plan import Plan
+from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate, write_site
+from tests.faults.federation import (
+    NGINX,
+    PATIENCE_S,
+    Federation,
+    last_checkpoint,
+    open_federation,
+)
+from tests.polling import wait_until
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed"),
+]
+
+NAMES = ("site_1", "site_2", "site_3")
+VICTIM = "site_3"
+ROUNDS = 2
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Start a coordinator and have three sites join it."""
+    root = tmp_path_factory.mktemp("faults")
+    with open_federation(root) as federation:
+        for seed, name in enumerate(NAMES):
+            write_site(root / name, seed)
+            federation.enrol(name, root / name, **SITE_SETTINGS)
+            federation.join(name)
+        federation.wait_for_sites(*NAMES)
+        yield federation
+
+
+@pytest.fixture(scope="module")
+def undisturbed_s(federation: Federation) -> float:
+    """Run once without a fault, and return the seconds from submission to end."""
+    began = time.monotonic()
+    plan = plan_of(ROUNDS, seed=0)
+    run = federation.submit(plan, federation.root / "undisturbed", minimum_sites=3)
+    assert federation.wait_for_end(run) == "finished:completed"
+    assert_expected(federation, plan, federation.root / "undisturbed")
+    return time.monotonic() - began
+
+
+def lines_of(federation: Federation, site: str, run: int) -> list[dict[str, Any]]:
+    log = read_site_file(federation.site_file(site)).audit_log
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [line for line in lines if line["run"] == run]
+
+
+def wait_for_message(federation: Federation, site: str, run: int, kind: str) -> None:
+    """Wait until a site has answered a message of this kind."""
+    wait_until(
+        f"{site} answers {kind}",
+        lambda: any(line["kind"] == kind for line in lines_of(federation, site, run)),
+        PATIENCE_S,
+    )
+
+
+def took_part(checkpoint: Checkpoint) -> list[list[str]]:
+    """Return the sites whose updates count, round by round."""
+    return [sorted(record["sites"]) for record in checkpoint.history[1:]]
+
+
+def assert_expected(federation: Federation, plan: Plan, state: Path) -> Checkpoint:
+    """Compare final weights with a simulation in which the same sites took part."""
+    found = last_checkpoint(plan, state)
+    assert found.finished
+    missing = {
+        number: set(NAMES) - set(sites) for number, sites in enumerate(took_part(found), start=1)
+    }
+    folder = state.with_name(f"{state.name}-simulated")
+    expected = simulate(federation.root, NAMES, plan, folder, missing=missing)
+    assert took_part(expected) == took_part(found)
+    for key, value in expected.weights.items():
+        assert value.tobytes() == found.weights[key].tobytes(), key
+    return found
+
+
+def tell(fault: str, cost_s: float, undisturbed_s: float) -> None:
+    print(
+        f"\n{fault}: {cost_s:.0f} s from submission to end,"
+        f" {cost_s - undisturbed_s:+.0f} s against {undisturbed_s:.0f} s undisturbed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "process", "word"),
+    [
+        ("the superlink", "coordinator", "flower-superlink"),
+        ("the proxy", "coordinator", "nginx"),
+        ("a site's node", VICTIM, "flower-supernode"),
+        ("a site's executor", VICTIM, "flower-superexec"),
+        ("a site's launcher", VICTIM, "--serve"),
+    ],
+)
+def test_a_process_that_its_supervisor_restarts_costs_time_and_no_weights(
+    federation: Federation, undisturbed_s: float, what: str, process: str, word: str
+) -> None:
+    federation.wait_for_sites(*NAMES)
+    plan, state = plan_of(ROUNDS, seed=1), federation.root / word.strip("-")
+    began = time.monotonic()
+    run = federation.submit(plan, state, minimum_sites=2)
+    wait_for_message(federation, VICTIM, run, "query")
+    federation.kill(process, word)
+    assert federation.wait_for_end(run) == "finished:completed"
+    tell(f"kill -9 of {what}", time.monotonic() - began, undisturbed_s)
+    assert_expected(federation, plan, state)
+
+
+def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
+    federation: Federation, undisturbed_s: float
+) -> None:
+    federation.wait_for_sites(*NAMES)
+    plan, state = plan_of(ROUNDS, seed=2), federation.root / "site"
+    began = time.monotonic()
+    run = federation.submit(plan, state, minimum_sites=2)
+    wait_for_message(federation, VICTIM, run, "query")
+    # Its executor stands still: the message of the round comes and is not answered.
+    stop_executor(federation, VICTIM)
+    before = federation.log(VICTIM).count("Receiving: train")
+    wait_until(
+        "the round has begun",
+        lambda: federation.log(VICTIM).count("Receiving: train") > before,
+        PATIENCE_S,
+    )
+    federation.kill(VICTIM)
+    killed = time.monotonic()
+    federation.join(VICTIM)
+    assert federation.wait_for_end(run) == "finished:completed"
+    tell("kill -9 of a site in mid-round", time.monotonic() - began, undisturbed_s)
+    federation.wait_for_sites(VICTIM)
+    print(f"the site was back {time.monotonic() - killed:.0f} s after it was killed, at the latest")
+    found = assert_expected(federation, plan, state)
+    assert VICTIM not in took_part(found)[0]
+
+
+def stop_executor(federation: Federation, name: str) -> None:
+    processes = psutil.Process(federation.processes[name].pid).children(recursive=True)
+    (executor,) = [p for p in processes if "flower-superexec" in " ".join(p.cmdline())]
+    os.kill(executor.pid, signal.SIGSTOP)
+
+
+def test_a_killed_server_app_is_submitted_again_and_goes_on(
+    federation: Federation, undisturbed_s: float
+) -> None:
+    federation.wait_for_sites(*NAMES)
+    plan, state = plan_of(ROUNDS, seed=3), federation.root / "serverapp"
+    began = time.monotonic()
+    run = federation.submit(plan, state, minimum_sites=3)
+    wait_for_message(federation, VICTIM, run, "train")
+    wait_until("round 1 is kept", lambda: rounds_kept(plan, state) >= 1, PATIENCE_S)
+    federation.kill("coordinator", "flwr-serverapp")
+    assert federation.wait_for_end(run) == "finished:failed"
+    again = federation.submit(plan, state, minimum_sites=3)
+    assert federation.wait_for_end(again) == "finished:completed"
+    tell("kill -9 of the ServerApp", time.monotonic() - began, undisturbed_s)
+    assert_expected(federation, plan, state)
+    trained = [line["round"] for line in lines_of(federation, VICTIM, again)]
+    assert 1 not in trained, "a round that was kept is not trained again"
+
+
+def rounds_kept(plan: Plan, state: Path) -> int:
+    try:
+        return last_checkpoint(plan, state).round
+    except AssertionError:
+        return -1
+
+
+def break_table(folder: Path) -> Callable[[], object]:
+    table = folder / "clinical.csv"
+    kept = table.rename(table.with_suffix(".kept"))
+    return lambda: kept.rename(table)
+
+
+def test_a_folder_that_breaks_between_rounds_is_a_code_and_the_run_goes_on(
+    federation: Federation, undisturbed_s: float
+) -> None:
+    federation.wait_for_sites(*NAMES)
+    plan, state = plan_of(ROUNDS, seed=4), federation.root / "folder"
+    began = time.monotonic()
+    run = federation.submit(plan, state, minimum_sites=2)
+    wait_for_message(federation, VICTIM, run, "train")
+    mend = break_table(federation.root / VICTIM)
+    try:
+        assert federation.wait_for_end(run) == "finished:completed"
+    finally:
+        mend()
+    tell("a folder that breaks", time.monotonic() - began, undisturbed_s)
+    found = assert_expected(federation, plan, state)
+    assert took_part(found) == [list(NAMES), [name for name in NAMES if name != VICTIM]]
+    codes = {line["code"] for line in lines_of(federation, VICTIM, run) if line["round"] == 2}
+    assert codes == {"DATA_UNREADABLE"}
+    assert "clinical" not in federation.log("coordinator")
