@@ -133,7 +133,7 @@ def read_site_file(path: Path) -> SiteFile:
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not YAML like configs/site.yaml: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: empty; copy configs/site.yaml and fill it in")
+        raise ConfigurationError(f"{path}: a list; copy configs/site.yaml and fill it in")
     return _at(path.resolve().parent, build(SiteFile, values, where=str(path)))
 
 
