@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from server.federation import FederationSettings
 from server.files import write_kit
 from server.layout import CoordinatorSettings, Layout
 from server.registry import RegisteredSite, RegistryError, open_registry, read_public_key
+from server.roll import Roll
 from server.terms import Patience, Terms
 from shared.app_bundle import bundle_hash
 from shared.config import to_json
@@ -175,12 +176,19 @@ class Federation:
             return None
 
     def submit(
-        self, plan: Plan, state_dir: Path, minimum_sites: int, app: Path | None = None
+        self,
+        plan: Plan,
+        state_dir: Path,
+        names: Sequence[str],
+        *,
+        minimum_sites: int,
+        app: Path | None = None,
     ) -> int:
-        """Submit a run and return its number."""
+        """Submit a run over these sites and return its number."""
+        patience = Patience(minimum_sites, deadline_s=PATIENCE_S, attempts=1, gathering_s=60.0)
         config = {
             "plan": to_json(plan),
-            "terms": to_json(Terms(patience=Patience(minimum_sites, deadline_s=PATIENCE_S))),
+            "terms": to_json(Terms(Roll(tuple(names)), patience)),
             "state-dir": str(state_dir),
         }
         file = self.root / "run.toml"

@@ -56,7 +56,7 @@ def undisturbed_s(federation: Federation) -> float:
     """Run once without a fault, and return the seconds from submission to end."""
     began = time.monotonic()
     plan = plan_of(ROUNDS, seed=0)
-    run = federation.submit(plan, federation.root / "undisturbed", minimum_sites=3)
+    run = federation.submit(plan, federation.root / "undisturbed", NAMES, minimum_sites=3)
     assert federation.wait_for_end(run) == "finished:completed"
     assert_expected(federation, plan, federation.root / "undisturbed")
     return time.monotonic() - began
@@ -120,7 +120,7 @@ def test_a_process_that_its_supervisor_restarts_costs_time_and_no_weights(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=1), federation.root / word.strip("-")
     began = time.monotonic()
-    run = federation.submit(plan, state, minimum_sites=2)
+    run = federation.submit(plan, state, NAMES, minimum_sites=2)
     wait_for_message(federation, VICTIM, run, "query")
     federation.kill(process, word)
     assert federation.wait_for_end(run) == "finished:completed"
@@ -134,7 +134,7 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=2), federation.root / "site"
     began = time.monotonic()
-    run = federation.submit(plan, state, minimum_sites=2)
+    run = federation.submit(plan, state, NAMES, minimum_sites=2)
     wait_for_message(federation, VICTIM, run, "query")
     # Its executor stands still: the message of the round comes and is not answered.
     stop_executor(federation, VICTIM)
@@ -167,12 +167,12 @@ def test_a_killed_server_app_is_submitted_again_and_goes_on(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=3), federation.root / "serverapp"
     began = time.monotonic()
-    run = federation.submit(plan, state, minimum_sites=3)
+    run = federation.submit(plan, state, NAMES, minimum_sites=3)
     wait_for_message(federation, VICTIM, run, "train")
     wait_until("round 1 is kept", lambda: rounds_kept(plan, state) >= 1, PATIENCE_S)
     federation.kill("coordinator", "flwr-serverapp")
     assert federation.wait_for_end(run) == "finished:failed"
-    again = federation.submit(plan, state, minimum_sites=3)
+    again = federation.submit(plan, state, NAMES, minimum_sites=3)
     assert federation.wait_for_end(again) == "finished:completed"
     tell("kill -9 of the ServerApp", time.monotonic() - began, undisturbed_s)
     assert_expected(federation, plan, state)
@@ -199,7 +199,7 @@ def test_a_folder_that_breaks_between_rounds_is_a_code_and_the_run_goes_on(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=4), federation.root / "folder"
     began = time.monotonic()
-    run = federation.submit(plan, state, minimum_sites=2)
+    run = federation.submit(plan, state, NAMES, minimum_sites=2)
     wait_for_message(federation, VICTIM, run, "train")
     mend = break_table(federation.root / VICTIM)
     try:

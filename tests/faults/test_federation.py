@@ -66,7 +66,7 @@ def refused(federation: Federation, run: int, sites: tuple[str, ...], code: str)
 
 def test_a_run_gives_the_simulations_weights_to_the_byte(federation: Federation) -> None:
     plan, state = plan_of(rounds=1), federation.root / "state"
-    run = federation.submit(plan, state, minimum_sites=5)
+    run = federation.submit(plan, state, NAMES, minimum_sites=5)
     assert federation.wait_for_end(run) == "finished:completed"
     ours = simulate(federation.root, NAMES, plan, federation.root / "simulated")
     theirs = last_checkpoint(plan, state)
@@ -172,7 +172,7 @@ def test_a_bundle_with_one_changed_byte_is_refused_everywhere(federation: Federa
     changed.write_bytes(content.replace(b"Local optimisation", b"local optimisation", 1))
     assert sum(a != b for a, b in zip(content, changed.read_bytes(), strict=True)) == 1
     bundle = sha256(build_fab_from_disk(app)).hexdigest()
-    run = federation.submit(plan_of(1), app.parent / "state", minimum_sites=5, app=app)
+    run = federation.submit(plan_of(1), app.parent / "state", NAMES, minimum_sites=5, app=app)
     refused(federation, run, NAMES, "BUNDLE_REFUSED")
     for site in NAMES:
         assert messages(federation, site, run)[0]["bundle"] == bundle
@@ -184,5 +184,5 @@ def test_a_run_that_asks_for_more_than_the_policy_allows_is_refused(
 ) -> None:
     for site in NAMES:
         federation.change_policy(site, max_rounds=1)
-    run = federation.submit(plan_of(rounds=2), federation.root / "longer", minimum_sites=5)
+    run = federation.submit(plan_of(rounds=2), federation.root / "longer", NAMES, minimum_sites=5)
     refused(federation, run, NAMES, "POLICY_REFUSED")
