@@ -241,9 +241,15 @@ class Federation:
             process.kill()
             self.processes.pop(name).wait()
             return
-        victims = [p for p in process.children(recursive=True) if word in " ".join(p.cmdline())]
-        assert victims, f"{name} runs nothing with {word!r}"
-        victims[0].kill()
+        self.descendant(name, word).kill()
+
+    def descendant(self, name: str, word: str) -> psutil.Process:
+        """Return a process that one started here runs, by a word of its command."""
+        for process in psutil.Process(self.processes[name].pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if word in " ".join(process.cmdline()):
+                    return process
+        raise AssertionError(f"{name} runs nothing with {word!r}")
 
     def log(self, name: str) -> str:
         """Return what a process printed so far."""

@@ -5,14 +5,11 @@ part. Each test prints what its fault cost: ``make faults``.
 """
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from client.site_file import read_site_file
@@ -137,7 +134,7 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     run = federation.submit(plan, state, NAMES, minimum_sites=2)
     wait_for_message(federation, VICTIM, run, "query")
     # Its executor stands still: the message of the round comes and is not answered.
-    stop_executor(federation, VICTIM)
+    federation.descendant(VICTIM, "flower-superexec").suspend()
     before = federation.log(VICTIM).count("Receiving: train")
     wait_until(
         "the round has begun",
@@ -153,12 +150,6 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     print(f"the site was back {time.monotonic() - killed:.0f} s after it was killed, at the latest")
     found = assert_expected(federation, plan, state)
     assert VICTIM not in took_part(found)[0]
-
-
-def stop_executor(federation: Federation, name: str) -> None:
-    processes = psutil.Process(federation.processes[name].pid).children(recursive=True)
-    (executor,) = [p for p in processes if "flower-superexec" in " ".join(p.cmdline())]
-    os.kill(executor.pid, signal.SIGSTOP)
 
 
 def test_a_killed_server_app_is_submitted_again_and_goes_on(
