@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -160,10 +161,11 @@ def ask_health(link: LinkSettings) -> Health:
         raise LinkError(f"{link.authority}: not the authority's certificate of the kit") from error
     connection = HTTPSConnection(link.host, link.port, timeout=TIMEOUT_S, context=context)
     try:
+        connection.connect()
+        certificate = connection.sock.getpeercert() or {}
         connection.request("GET", "/health")
-        now = datetime.now(UTC)
-        certificate = connection.sock.getpeercert() if connection.sock else {}
         response = connection.getresponse()
+        return _health(response.status, response.headers.get("Date"), certificate)
     except ssl.SSLCertVerificationError as error:
         raise LinkError(
             f"the certificate does not verify ({error.verify_message}): is link.authority from"
@@ -174,14 +176,15 @@ def ask_health(link: LinkSettings) -> Health:
         raise LinkError(f"no HTTPS at {link.address} ({type(error).__name__})") from error
     finally:
         connection.close()
-    sent = (
-        parsedate_to_datetime(response.headers.get("Date", ""))
-        if response.headers.get("Date")
-        else now
-    )
-    expires = ssl.cert_time_to_seconds(str((certificate or {}).get("notAfter")))
+
+
+def _health(status: int, date: str | None, certificate: Mapping[str, object]) -> Health:
+    now = datetime.now(UTC)
+    # A coordinator that does not say the time cannot be compared with: taken as equal.
+    sent = parsedate_to_datetime(date) if date else now
+    expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     return Health(
-        status=response.status,
+        status=status,
         clock_skew_s=(now - sent).total_seconds(),
         certificate_days=(expires - now.timestamp()) / 86400,
     )
