@@ -172,7 +172,7 @@ def ask_health(link: LinkSettings) -> Health:
             " your kit and link.address a name in the certificate? If both are right, somebody"
             " stands in between"
         ) from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise LinkError(f"no HTTPS at {link.address} ({type(error).__name__})") from error
     finally:
         connection.close()

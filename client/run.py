@@ -178,6 +178,8 @@ def _print(console: Console, finding: Finding) -> None:
 def main(config: DictConfig) -> None:
     """Compose the configuration and do what was asked."""
     console = Console(width=None if sys.stdout.isatty() else 100)
+    # Every question to the link would be a line.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         values = cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True))
         request = build(Request, values, where="client")
