@@ -73,7 +73,12 @@ class Guard:
 
         def answer(message: Message, context: Context) -> Message:
             reply = self._answer(message, context, (app_id, version, bundle))
-            self._log.append(self._entry(message, reply))
+            try:
+                self._log.append(self._entry(message, reply))
+            except Exception:
+                # What cannot be written down does not leave; nor does the exception's text.
+                logger.exception("nothing is answered, for it cannot be written down")
+                return _error(message, ErrorCode.INTERNAL)
             return reply
 
         return answer
@@ -86,9 +91,9 @@ class Guard:
         if not self._allowed:
             logger.error("refused: bundle %s is not in policy.bundles", self._bundle)
             return _error(message, ErrorCode.BUNDLE_REFUSED)
-        if self._trained_enough(message):
-            return _error(message, ErrorCode.POLICY_REFUSED)
         try:
+            if self._trained_enough(message):
+                return _error(message, ErrorCode.POLICY_REFUSED)
             _forget_own_packages()
             return self._load(*app)(message, context)
         except Exception:

@@ -98,12 +98,14 @@ def test_a_refusal_of_the_app_is_written_down_by_name(tmp_path: Path) -> None:
     assert (line["outcome"], line["code"], line["left"]) == ("refused", "POLICY_REFUSED", [])
 
 
-def test_nothing_leaves_that_cannot_be_written_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"nonsense\n"])
+def test_nothing_leaves_that_cannot_be_written_down(tmp_path: Path, content: bytes) -> None:
     runner = Runner(good, tmp_path / "log.jsonl")
     runner.run(BUNDLE)
-    runner.log.path.write_bytes(b"")
-    with pytest.raises(RuntimeError, match="does not end where"):
-        runner.run(BUNDLE)
+    runner.log.path.write_bytes(content)
+    reply = runner.run(BUNDLE)
+    assert (reply.error.code, reply.error.reason) == (ErrorCode.INTERNAL, "INTERNAL")
+    assert runner.log.path.read_bytes() == content
 
 
 def test_a_round_asked_again_and_again_counts_as_many(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_replaced_key_is_known_and_the_old_one_is_not(federation: Federation) 
     public = make_key(link, "mover")
     federation.provision("replace", "site=mover", f"public_key={public}")
     assert ask_admission(link) is Admission.FREE
+    assert "mover" in federation.provision("list")
     assert read_key(old) != read_key(link.key)
     shutil.copy(old, link.key)
     assert ask_admission(link) is Admission.UNKNOWN_KEY
