@@ -4,32 +4,91 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
+from server.federation import best_weights
+from server.report import Told, federation_content
 from shared.evidence.description import Description
 from shared.evidence.table_one import REASON_WORDS
+from shared.model_card import model_card
+from shared.model_folder import ModelFolder, Provenance, write_model_folder
+from shared.plan import Plan
+from shared.preprocessing import PreprocessingSettings
+from shared.reporting.content import ActivationSample, RunSummary
+from shared.reporting.page import write_report
 from shared.results import Results, write_metrics_json
-from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+from shared.tasks import SURVIVAL_TASKS
+from shared.training_inputs import training_inputs
 
 SET_ASIDE_FILE = "set_aside_counts.csv"
 
+# What a run's numbers depend on; SimpleITK reads at the sites, and a coordinator has no need of it.
+PACKAGES = ("hepafed", "flwr", "torch", "monai", "numpy")
 
-def write_results(folder: Path, results: Results, checkpoint: Checkpoint) -> None:
-    """Write ``metrics.json`` and ``rounds.jsonl``.
+
+@dataclass(frozen=True, eq=False)
+class FinishedFederation:
+    """What a federation ends with.
+
+    Attributes
+    ----------
+    run : RunSummary
+    plan : Plan
+    preprocessing : PreprocessingSettings
+        As the study prescribes.
+    checkpoint : Checkpoint
+        The last one, finished.
+    descriptions : tuple of Description
+        From `server.evidence.ask_for_descriptions`.
+    evidence : ModelEvidence
+        From `server.evidence.ask_for_evidence`, of the best weights.
+    """
+
+    run: RunSummary
+    plan: Plan
+    preprocessing: PreprocessingSettings
+    checkpoint: Checkpoint
+    descriptions: tuple[Description, ...]
+    evidence: ModelEvidence
+
+    @property
+    def results(self) -> Results:
+        """The federated model's row of the results table."""
+        return {self.run.strategy: self.evidence.metrics()}
+
+
+def write_federation(
+    folder: Path,
+    finished: FinishedFederation,
+    results: Results | None = None,
+    activation: tuple[ActivationSample, ...] = (),
+) -> None:
+    """Write ``metrics.json``, ``rounds.jsonl``, ``model/``, ``report.html`` and the counts.
 
     Parameters
     ----------
     folder : Path
-        The run's.
-    results : Results
-    checkpoint : Checkpoint
-        The last one.
+        The run's; ``config.yaml`` is in it already.
+    finished : FinishedFederation
+    results : Results, optional
+        Of all methods, the federated one among them; by default of that one alone.
+    activation : tuple of ActivationSample
+        Of patients, where their images lie on this machine: in a simulation only.
     """
+    results = finished.results if results is None else results
+    history = finished.checkpoint.history
     write_metrics_json(results, folder / "metrics.json")
-    lines = [json.dumps(record, allow_nan=False) for record in checkpoint.history]
+    lines = [json.dumps(record, allow_nan=False) for record in history]
     (folder / "rounds.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_set_aside_counts(folder, finished.descriptions)
+    write_model(folder / "model", finished)
+    told = Told(finished.descriptions, finished.evidence, tuple(history))
+    content = federation_content(finished.run, results, told)
+    write_report(replace(content, activation=activation), folder / "report.html")
 
 
 def write_set_aside_counts(folder: Path, descriptions: Sequence[Description]) -> None:
@@ -65,6 +124,27 @@ def training_patients(checkpoint: Checkpoint) -> dict[str, int]:
     return {site: int(about["patients"]) for site, about in sorted(sites.items())}
 
 
-def frozen_risk_cuts(evidence: ModelEvidence) -> dict[SurvivalTask, tuple[float, ...]]:
-    """Return the cuts of the risk groups by task, for the model's folder."""
-    return {task: evidence.thresholds.cuts(task) for task in SURVIVAL_TASKS}
+def write_model(folder: Path, finished: FinishedFederation) -> None:
+    """Write the federation's best model with its card and its frozen thresholds."""
+    weights = best_weights(finished.checkpoint)
+    thresholds = finished.evidence.thresholds
+    about = ModelFolder(
+        plan=finished.plan,
+        preprocessing=finished.preprocessing,
+        mvi_threshold=thresholds.mvi,
+        best_round=finished.checkpoint.best_round,
+        synthetic=finished.run.synthetic,
+        provenance=Provenance(
+            sites=training_patients(finished.checkpoint),
+            code_version=finished.run.code_version or "unknown",
+            versions=finished.run.versions,
+        ),
+        risk_cuts={task: thresholds.cuts(task) for task in SURVIVAL_TASKS},
+        inputs=training_inputs(weights),
+    )
+    write_model_folder(folder, weights, about, model_card(about, finished.evidence.metrics()))
+
+
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of installed packages."""
+    return {name: version(name) for name in packages}

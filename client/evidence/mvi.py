@@ -42,10 +42,11 @@ def mvi_sums(
     weights = rule.weights(site, patients, f"{cohort}/mvi", resamples)
     position = PROBABILITY.position(rows.score)
     starts = merged_starts(np.bincount(position, minlength=PROBABILITY.bins), rule.minimum_count)
-    columns = np.stack([rows.positive, ~rows.positive, rows.score], axis=1).astype(np.float64)
+    classes = np.stack([rows.positive, ~rows.positive], axis=1).astype(np.float64)
     return MviSums(
         labelled=patients,
-        scores=count_cells(weights, position, columns, starts),
+        scores=count_cells(weights, position, classes, starts),
+        predicted=count_cells(weights[:1], position, rows.score[:, None], starts),
         pairs=_pairs(weights, rows),
         squared_error=weights @ (rows.score - rows.positive) ** 2,
         confusion=_confusion(weights, rows, threshold, rule),

@@ -12,7 +12,7 @@ from shared.evidence.cells import Cells, FloatArray
 from shared.evidence.ratio import ratio
 from shared.evidence.sums import MviSums
 
-_POSITIVE, _NEGATIVE, _PROBABILITY = range(3)
+_POSITIVE, _NEGATIVE = range(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def brier(parts: Sequence[MviSums]) -> tuple[FloatArray, int] | None:
 
 
 def pooled_scores(parts: Sequence[MviSums]) -> FloatArray | None:
-    """Return the cohort's histogram, shape (bins, 3): positive, negative, sum of probabilities."""
+    """Return the cohort's histogram, shape (bins, 2): positive, negative."""
     told = [part.scores for part in parts if part.scores is not None]
     if not told:
         return None
@@ -134,9 +134,9 @@ def best_f1_threshold(parts: Sequence[MviSums]) -> float | None:
 def roc(parts: Sequence[MviSums]) -> tuple[FloatArray, FloatArray] | None:
     """Return false and true positive rate at every edge, from (0, 0); None without a class."""
     histogram = pooled_scores(parts)
-    if histogram is None or not histogram[:, :2].sum(axis=0).all():
+    if histogram is None or not histogram.sum(axis=0).all():
         return None
-    above = np.concatenate([np.zeros((1, 2)), histogram[::-1, :2].cumsum(axis=0)])
+    above = np.concatenate([np.zeros((1, 2)), histogram[::-1].cumsum(axis=0)])
     rates = above / above[-1]
     return rates[:, _NEGATIVE], rates[:, _POSITIVE]
 
@@ -150,11 +150,11 @@ def net_benefit(
     (Vickers and Elkin, Med Decis Making 2006;26:565), at the edges within the range.
     """
     histogram = pooled_scores(parts)
-    if histogram is None or not histogram[:, :2].any():
+    if histogram is None or not histogram.any():
         return None
     edges = PROBABILITY.edges[:-1]
     shown = (edges >= lowest) & (edges <= highest)
-    above = histogram[::-1, :2].cumsum(axis=0)[::-1]
+    above = histogram[::-1].cumsum(axis=0)[::-1]
     odds, patients = edges[shown] / (1 - edges[shown]), above[0].sum()
     model = (above[shown, _POSITIVE] - odds * above[shown, _NEGATIVE]) / patients
     everybody = (above[0, _POSITIVE] - odds * above[0, _NEGATIVE]) / patients
@@ -166,10 +166,11 @@ def calibration(
 ) -> tuple[FloatArray, FloatArray, NDArray[np.int64]] | None:
     """Return mean prediction, observed share and patients of groups alike in prediction."""
     histogram = pooled_scores(parts)
-    if histogram is None:
+    told = [part.predicted for part in parts if part.predicted is not None]
+    if histogram is None or not told:
         return None
-    patients = histogram[:, :2].sum(axis=1)
-    return grouped(patients, histogram[:, _PROBABILITY], histogram[:, _POSITIVE], groups)
+    predicted = np.asarray(sum(cells.spread(PROBABILITY.bins)[0, :, 0] for cells in told))
+    return grouped(histogram.sum(axis=1), predicted, histogram[:, _POSITIVE], groups)
 
 
 def grouped(

@@ -5,17 +5,19 @@ over them, and so may be fractions.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from shared.evidence.axes import RISK
-from shared.evidence.cells import Cells, FloatArray
+from shared.evidence.cells import Cells, FloatArray, IntArray
 from shared.evidence.sums import SurvivalSums
 from shared.metrics.kaplan_meier import SurvivalCounts
 from shared.time_grid import TimeGrid
 
 _MOST_LOG_RATIO = 20.0
 _STEPS = 60
+_PRECISION = 1e-13
 
 
 def on_grid(cells: Cells, bins: int) -> FloatArray:
@@ -70,37 +72,67 @@ def log_hazard_ratio(low: FloatArray, high: FloatArray) -> FloatArray:
     risk = np.stack([_at_risk(low), _at_risk(high)])
     both = (risk > 0).all(axis=0)
     comparable = ((events * both).sum(axis=-1) > 0).all(axis=0)
+    steps = _EfronSteps.of(events, risk)
     beta = np.zeros(len(low))
     for _ in range(_STEPS):
-        score, information = _efron(events, risk, beta)
+        score, information = steps.score(beta)
         step = np.divide(score, information, out=np.zeros_like(score), where=information > 0)
         beta = np.clip(beta + np.clip(step, -1, 1), -_MOST_LOG_RATIO, _MOST_LOG_RATIO)
-        if np.abs(step[comparable]).max(initial=0) < 1e-13:
+        if np.abs(step[comparable]).max(initial=0) < _PRECISION:
             break
     return np.where(comparable & (np.abs(beta) < _MOST_LOG_RATIO), beta, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class _EfronSteps:
+    """The terms of the partial likelihood: of d events at one time, d terms.
+
+    Attributes
+    ----------
+    row : ndarray, shape (n,), int64
+        The resample of each term.
+    low, high : ndarray, shape (n,)
+        Patients of each group at risk, less the share of the tied that has gone.
+    weight : ndarray, shape (n,)
+        1, or less of a fraction of an event.
+    events : ndarray, shape (R,)
+        Of the high group.
+    """
+
+    row: IntArray
+    low: FloatArray
+    high: FloatArray
+    weight: FloatArray
+    events: FloatArray
+
+    @classmethod
+    def of(cls, events: FloatArray, risk: FloatArray) -> "_EfronSteps":
+        """Return the terms of two groups' events and patients at risk, shape (2, R, bins)."""
+        deaths = events.sum(axis=0)
+        steps = np.ceil(deaths - 1e-9).astype(np.int64)
+        number = np.arange(max(int(steps.max(initial=0)), 1))
+        row, time, done = np.nonzero(number < steps[..., None])
+        gone = done / steps[row, time]
+        return cls(
+            row=row,
+            low=risk[0, row, time] - gone * events[0, row, time],
+            high=risk[1, row, time] - gone * events[1, row, time],
+            weight=deaths[row, time] / steps[row, time],
+            events=events[1].sum(axis=-1),
+        )
+
+    def score(self, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return score and information, each of shape (R,)."""
+        high = self.high * np.exp(beta)[self.row]
+        share = high / (self.low + high)
+        expected = np.bincount(self.row, self.weight * share, len(beta))
+        information = np.bincount(self.row, self.weight * share * (1 - share), len(beta))
+        return np.asarray(self.events - expected), np.asarray(information, dtype=np.float64)
 
 
 def _at_risk(counts: FloatArray) -> FloatArray:
     leaving = counts.sum(axis=-1)
     return np.asarray(leaving[..., ::-1].cumsum(axis=-1)[..., ::-1])
-
-
-def _efron(events: FloatArray, risk: FloatArray, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return score and information of the partial likelihood, each of shape (R,)."""
-    theta = np.exp(beta)[:, None, None]
-    deaths = events.sum(axis=0)
-    steps = np.ceil(deaths - 1e-9)
-    number = np.arange(max(int(steps.max(initial=0)), 1))
-    each = np.divide(deaths, steps, out=np.zeros_like(deaths), where=steps > 0)[..., None]
-    weight = np.where(number < steps[..., None], each, 0.0)
-    gone = number / np.maximum(steps, 1)[..., None]
-    low = risk[0][..., None] - gone * events[0][..., None]
-    high = (risk[1][..., None] - gone * events[1][..., None]) * theta
-    total = low + high
-    share = np.divide(high, total, out=np.zeros_like(total), where=total > 0)
-    score = events[1].sum(axis=-1) - (weight * share).sum(axis=(-1, -2))
-    information = (weight * share * (1 - share)).sum(axis=(-1, -2))
-    return score, information
 
 
 def risk_cuts(parts: Sequence[SurvivalSums], groups: int) -> tuple[float, ...]:

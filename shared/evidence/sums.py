@@ -25,8 +25,9 @@ class MviSums:
     labelled : int or None
         Patients whose MVI status is known; None where they are fewer than the site's minimum.
     scores : Cells or None
-        Along `shared.evidence.axes.PROBABILITY`: patients with MVI, without, and the sum of
-        their probabilities.
+        Along `shared.evidence.axes.PROBABILITY`: patients with MVI, and without.
+    predicted : Cells or None
+        Along the same cells, of the cohort itself alone: the sum of the probabilities.
     pairs : ndarray, shape (R, 3), or None
         Pairs of a patient with and one without MVI, concordant, discordant and tied.
     squared_error : ndarray, shape (R,), or None
@@ -37,6 +38,7 @@ class MviSums:
 
     labelled: int | None = 0
     scores: Cells | None = None
+    predicted: Cells | None = None
     pairs: FloatArray | None = None
     squared_error: FloatArray | None = None
     confusion: FloatArray | None = None
@@ -44,7 +46,8 @@ class MviSums:
     def __post_init__(self) -> None:
         rows = _rows(self.scores)
         _check("labelled", self.labelled)
-        _check_cells("scores", self.scores, 3)
+        _check_cells("scores", self.scores, 2)
+        _check_cells("predicted", self.predicted, 1)
         _check("pairs", self.pairs, (rows, 3))
         _check("squared_error", self.squared_error, (rows,))
         _check("confusion", self.confusion, (rows, 4))
@@ -52,9 +55,11 @@ class MviSums:
     def fits(self, rows: int) -> bool:
         """Return whether all is told for so many resamples, or nothing."""
         arrays = (self.pairs, self.squared_error, self.confusion)
-        cells = () if self.scores is None else (self.scores,)
-        return all(a is None or len(a) == rows for a in arrays) and all(
-            len(c.values) == rows and c.starts[-1] < PROBABILITY.bins for c in cells
+        cells = [(c, n) for c, n in ((self.scores, rows), (self.predicted, 1)) if c is not None]
+        return (
+            all(a is None or len(a) == rows for a in arrays)
+            and (self.scores is None) == (self.predicted is None)
+            and all(len(c.values) == n and c.starts[-1] < PROBABILITY.bins for c, n in cells)
         )
 
 

@@ -136,6 +136,7 @@ def write_evidence_records(evidence: Evidence) -> tuple[ArrayRecord, MetricRecor
         mvi = sums.mvi
         out.count(f"{cohort}/mvi/labelled", mvi.labelled)
         out.cells(f"{cohort}/mvi/scores", mvi.scores)
+        out.cells(f"{cohort}/mvi/predicted", mvi.predicted)
         for name in ("pairs", "squared_error", "confusion"):
             out.array(f"{cohort}/mvi/{name}", getattr(mvi, name))
         for task in SURVIVAL_TASKS:
@@ -169,6 +170,7 @@ def _cohort_sums(read: _Reader, cohort: Cohort) -> CohortSums:
     mvi = MviSums(
         labelled=read.count(f"{cohort}/mvi/labelled"),
         scores=read.cells(f"{cohort}/mvi/scores"),
+        predicted=read.cells(f"{cohort}/mvi/predicted"),
         pairs=read.array(f"{cohort}/mvi/pairs"),
         squared_error=read.array(f"{cohort}/mvi/squared_error"),
         confusion=read.array(f"{cohort}/mvi/confusion"),

@@ -1,0 +1,263 @@
+"""Federated evaluation through its messages: the same numbers as rows, and what is withheld."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Context, Message, MessageType
+from lifelines.utils import concordance_index
+from sklearn.metrics import f1_score, roc_auc_score
+
+from client.app import build_client_app
+from client.cohort import PreparedCase, SetAside, prepare_site
+from client.evaluation import predict_cases
+from client.evidence.gather import cohorts_of
+from client.site import Site
+from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
+from server.federation import initial_weights
+from server.outputs import folder_name, write_set_aside_counts
+from shared.evidence.description import Description
+from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
+from shared.evidence.request import EvidenceRequest
+from shared.evidence.sums import same
+from shared.evidence.table_one import characteristics, site_summary
+from shared.metrics.predictions import Predictions
+from shared.model import ModelSettings
+from shared.plan import Plan
+from shared.protocol import ErrorCode, Instruction
+from shared.results import Cohort
+from shared.tasks import Labels, Survival
+from simulation.evaluation import load_model
+from simulation.grid import InProcessGrid
+from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
+
+PLAN = Plan(
+    rounds=3,
+    preprocessing=SMALL.fingerprint,
+    training_fraction=0.5,
+    model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2), embedding=8),
+)
+WEIGHTS = initial_weights(PLAN)
+
+
+def labels(generator: np.random.Generator) -> Labels:
+    return Labels(
+        mvi=bool(generator.random() < 0.5),
+        rfs=Survival(float(generator.uniform(2, 60)), bool(generator.random() < 0.7)),
+        os=Survival(float(generator.uniform(5, 90)), bool(generator.random() < 0.5)),
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedCase, ...]:
+    root = tmp_path_factory.mktemp("evidence")
+    patients = [f"p{index}" for index in range(6)]
+    write_clinical(root / "site", dict.fromkeys(patients, GOOD_ROW))
+    for index, patient in enumerate(patients):
+        write_patient(root / "site" / patient, seed=index)
+    return prepare_site(root / "site", SMALL, root / "cache", workers=1, progress=False).cases
+
+
+@pytest.fixture(scope="module")
+def sites(prepared: tuple[PreparedCase, ...]) -> list[Site]:
+    """Two training sites of 24 patients and an external one of 16: few images, many labels."""
+    generator = np.random.default_rng(0)
+    made = []
+    for name, number in (("a", 24), ("b", 24), ("external", 16)):
+        cases = [
+            replace(prepared[k % 6], patient_id=f"{name}{k}", labels=labels(generator))
+            for k in range(number)
+        ]
+        aside = [SetAside(f"{name}-gone-{k}", "is damaged or cut short", "f") for k in range(3)]
+        made.append(
+            Site(
+                name,
+                tuple(cases),
+                SMALL.fingerprint,
+                minimum_count=1,
+                role="external" if name == "external" else "training",
+                set_aside=tuple(aside),
+            )
+        )
+    return made
+
+
+def grid_of(sites: list[Site]) -> InProcessGrid:
+    def site_of(context: Context) -> Site:
+        return sites[int(context.node_config["partition-id"])]
+
+    return InProcessGrid(build_client_app(site_of), [site.name for site in sites])
+
+
+def ask(sites: list[Site], resamples: int = 10) -> tuple[tuple[Description, ...], ModelEvidence]:
+    grid = grid_of(sites)
+    nodes = list(grid.get_node_ids())
+    descriptions, _ = ask_for_descriptions(grid, nodes, PLAN)
+    evidence = ask_for_evidence(grid, nodes, PLAN, WEIGHTS, descriptions, resamples=resamples)
+    return descriptions, evidence
+
+
+def rows_of(sites: list[Site], cohort: Cohort) -> list[Predictions]:
+    model = load_model(PLAN, WEIGHTS)
+    found = []
+    for site in sites:
+        cases = cohorts_of(site, PLAN).get(cohort, ())
+        if cases:
+            names = (site.name,) * len(cases)
+            found.append(predict_cases(model, PLAN, cases, names, site.torch_device))
+    return found
+
+
+def test_the_external_sites_numbers_are_those_of_its_rows(sites: list[Site]) -> None:
+    _, evidence = ask(sites)
+    (rows,) = rows_of(sites, "external")
+    metrics = evidence.metrics()["external"]
+    c_index = concordance_index(rows.os.months, -rows.os.risk, rows.os.event)
+    assert metrics["os_c_index"].value == pytest.approx(c_index, abs=1e-9)
+    auc = roc_auc_score(rows.mvi_label, rows.mvi_probability)
+    assert metrics["mvi_auc"].value == pytest.approx(auc, abs=1e-9)
+    called = rows.mvi_probability >= (evidence.thresholds.mvi or 0)
+    assert metrics["mvi_f1"].value == pytest.approx(f1_score(rows.mvi_label, called), abs=1e-9)
+    assert metrics["os_c_index"].n == 16
+    assert all(estimate.ci95 is None or len(estimate.ci95) == 2 for estimate in metrics.values())
+
+
+def test_the_thresholds_do_not_know_the_external_site(sites: list[Site]) -> None:
+    flipped = tuple(
+        replace(case, labels=replace(case.labels, mvi=not case.labels.mvi))
+        for case in sites[2].cases
+    )
+    _, evidence = ask(sites, resamples=0)
+    _, other = ask([*sites[:2], replace(sites[2], cases=flipped)], resamples=0)
+    assert evidence.thresholds == other.thresholds
+    assert evidence.thresholds.mvi is not None
+    assert evidence.metrics()["external"]["mvi_f1"] != other.metrics()["external"]["mvi_f1"]
+
+
+def test_the_same_question_gives_the_same_answer_whatever_the_order(sites: list[Site]) -> None:
+    descriptions, first = ask(sites)
+    again, second = ask(sites[::-1])
+    assert first.metrics() == second.metrics()
+    assert same(descriptions, again)
+
+
+def test_another_secret_changes_intervals_alone(sites: list[Site]) -> None:
+    _, first = ask(sites)
+    _, second = ask([replace(site, bootstrap_seed=99) for site in sites])
+    one, other = (e.metrics()["external"]["os_c_index"] for e in (first, second))
+    assert one.value == other.value
+    assert one.ci95 != other.ci95
+
+
+def test_a_whole_site_withheld_is_told_and_left_out(sites: list[Site]) -> None:
+    shy = [replace(sites[0], minimum_count=100), *sites[1:]]
+    descriptions, evidence = ask(shy)
+    assert descriptions[0].cohorts["internal"].patients is None
+    assert site_summary(descriptions[0]).patients is None
+    only = evidence.metrics()["internal"]["os_c_index"]
+    (rows,) = rows_of([sites[1]], "internal")
+    expected = concordance_index(rows.os.months, -rows.os.risk, rows.os.event)
+    assert only.value == pytest.approx(expected, abs=1e-9)
+    assert only.n == len(rows)
+
+
+def test_no_small_count_of_a_site_is_told(sites: list[Site]) -> None:
+    shy = [replace(site, minimum_count=5) for site in sites]
+    descriptions, evidence = ask(shy)
+    for description in descriptions:
+        assert description.set_aside["unreadable"] is None
+        assert description.excluded is None
+        for cohort in description.cohorts.values():
+            counts = [*cohort.known.values(), *cohort.events.values(), *cohort.phases.values()]
+            assert all(count in (None, 0) or count >= 5 for count in counts)
+            for measure in cohort.measures.values():
+                if measure.histogram is not None:
+                    assert measure.histogram.values.min() >= 5
+    for answer in evidence.answers:
+        for sums in answer.cohorts.values():
+            cells = [*sums.os.groups, *sums.rfs.groups]
+            if sums.mvi.scores is not None:
+                cells.append(sums.mvi.scores)
+            for own in cells:
+                sizes = own.values[0].sum(axis=1)
+                assert ((sizes == 0) | (sizes >= 5)).all()
+
+
+def test_one_bad_site_does_not_stop_the_evaluation(
+    sites: list[Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = replace(
+        sites[1],
+        cases=tuple(replace(case, roi_path=Path("/nowhere/x")) for case in sites[1].cases),
+    )
+    with caplog.at_level(logging.CRITICAL):
+        _, evidence = ask([sites[0], lost, sites[2]])
+    assert [answer.site for answer in evidence.answers] == ["a", "external"]
+    assert list(evidence.refused.values()) == ["INTERNAL"]
+    assert evidence.metrics()["external"]["os_c_index"].value is not None
+
+
+def test_an_external_site_trains_no_model(sites: list[Site]) -> None:
+    grid = grid_of([sites[2]])
+    (node,) = grid.get_node_ids()
+    request = write_evidence_request(WEIGHTS, Instruction(PLAN, 1), EvidenceRequest())
+    (reply,) = grid.send_and_receive([Message(request, node, MessageType.TRAIN)])
+    assert reply.has_error()
+    assert reply.error.code == ErrorCode.NO_PATIENTS
+
+
+def test_a_site_tells_only_what_was_asked(sites: list[Site]) -> None:
+    grid = grid_of(sites)
+    request = EvidenceRequest(cohorts=("internal",))
+    content = write_evidence_request(WEIGHTS, Instruction(PLAN, 1), request)
+    kind = f"{MessageType.EVALUATE}.{EVIDENCE}"
+    messages = [Message(content, node, kind) for node in grid.get_node_ids()]
+    answers = [read_evidence(reply) for reply in grid.send_and_receive(messages)]
+    assert [set(answer.cohorts) for answer in answers] == [{"internal"}, {"internal"}, set()]
+    assert all(answer.cohorts["internal"].os.pairs is None for answer in answers[:2])
+
+
+def test_the_table_of_cohorts_is_that_of_the_rows(sites: list[Site]) -> None:
+    descriptions, _ = ask(sites, resamples=0)
+    rows = {row.name: row for row in characteristics(descriptions)}
+    deaths = rows["Death, of known"]
+    outcomes = [case.labels.os for case in sites[0].cases if case.labels.os is not None]
+    assert deaths.by_site["a"].count == sum(outcome.event for outcome in outcomes)
+    assert deaths.by_site["a"].patients == 24
+    assert deaths.overall.patients == 48  # the external site is not among them
+    months = np.array([outcome.months for outcome in outcomes])
+    follow_up = rows["Follow-up, overall survival"].by_site["a"]
+    assert follow_up.mean == pytest.approx(months.mean(), abs=1e-9)
+    assert follow_up.deviation == pytest.approx(months.std(ddof=1), abs=1e-9)
+    assert follow_up.median == pytest.approx(np.median(months), abs=2)
+
+
+def test_the_standardised_difference_is_austins(sites: list[Site]) -> None:
+    descriptions, _ = ask(sites, resamples=0)
+    (row,) = [r for r in characteristics(descriptions) if r.name == "Follow-up, overall survival"]
+    a, b = (
+        np.array([case.labels.os.months for case in site.cases if case.labels.os is not None])
+        for site in sites[:2]
+    )
+    expected = (a.mean() - b.mean()) / np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    assert row.by_site["a"].difference == pytest.approx(expected, abs=1e-9)
+    assert row.by_site["b"].difference == pytest.approx(-expected, abs=1e-9)
+
+
+def test_the_coordinators_list_names_no_patient(sites: list[Site], tmp_path: Path) -> None:
+    descriptions, _ = ask([replace(sites[0], minimum_count=5), *sites[1:]], resamples=0)
+    write_set_aside_counts(tmp_path, descriptions)
+    told = (tmp_path / "sites" / "a" / "set_aside_counts.csv").read_text()
+    assert "gone" not in told
+    assert "unreadable,a file cannot be read,fewer than 5" in told
+    told = (tmp_path / "sites" / "b" / "set_aside_counts.csv").read_text()
+    assert "unreadable,a file cannot be read,3" in told
+
+
+@pytest.mark.parametrize(
+    ("site", "name"), [("../../etc", "_.._etc"), ("a/b", "a_b"), ("..", "_"), ("Köln 1", "Köln 1")]
+)
+def test_a_sites_name_cannot_leave_the_folder(site: str, name: str) -> None:
+    assert folder_name(site) == name
