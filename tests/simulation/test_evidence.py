@@ -195,7 +195,7 @@ def test_one_bad_site_does_not_stop_the_evaluation(
     with caplog.at_level(logging.CRITICAL):
         _, evidence = ask([sites[0], lost, sites[2]])
     assert [answer.site for answer in evidence.answers] == ["a", "external"]
-    assert list(evidence.refused.values()) == ["INTERNAL"]
+    assert list(evidence.refused.values()) == ["DATA_UNREADABLE"]
     assert evidence.metrics()["external"]["os_c_index"].value is not None
 
 
