@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from client.imaging.roi import Lattice
+from client.imaging.lattice import Lattice
 
 
 def write_activation(values: NDArray[np.floating[Any]], lattice: Lattice, path: Path) -> None:

@@ -1,18 +1,23 @@
 """A patient's folder to its region of interest, and to what the region was made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.imaging.cache import Problems
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Scan
+from client.imaging.grid import Grid, Scan
+from client.imaging.lattice import Near
 from client.imaging.read import find_mask, find_phase, open_scan, read_mask
+from client.imaging.registration import REACH_MM, STILL, Motion, find_motion
 from client.imaging.roi import Frame, Roi
 from client.series.choose import Choice
 from client.series.patient import choose_for_patient, is_mixed
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Phase
+
+_REFERENCES: tuple[Phase, ...] = ("portal_venous", "arterial", "delayed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +32,15 @@ class Region:
     scans : dict of Phase to Scan
         The phases that could be used.
     problems : tuple of (reason, file)
+    motions : dict of Phase to Motion
+        How each phase was moved onto the one that the mask was drawn on.
     """
 
     roi: Roi
     frame: Frame
     scans: dict[Phase, Scan]
     problems: Problems
+    motions: dict[Phase, Motion]
 
 
 def build_roi(
@@ -74,10 +82,18 @@ def build_region(
     mask_file = find_mask(folder)
     mask = read_mask(mask_file, [scan for scan, _ in found.values()])
     frame = Frame.around_tumour(mask, settings, mask_file)
-    phases, scans, notes = {}, {}, []
+    reach_mm = REACH_MM if settings.registration == "rigid" else 0.0
+    near, phases, notes = {}, {}, []
     for phase, (scan, source) in found.items():
         try:
-            phases[phase], scans[phase] = frame.bring_in(scan, source), scan
+            near[phase] = frame.read(scan, source, reach_mm)
+        except ImagingError as error:
+            refused.append((error.reason, _told(phase, error.file, folder, choice)))
+    motions = _motions(near, frame, _drawn_on(mask.grid, found, near))
+    for phase, part in near.items():
+        scan, source = found[phase]
+        try:
+            phases[phase] = frame.finish(part.on(frame.lattice, motions[phase].way), source)
         except ImagingError as error:
             refused.append((error.reason, _told(phase, error.file, folder, choice)))
             continue
@@ -87,7 +103,41 @@ def build_region(
         told = "; ".join(f"{file}: {reason}" for reason, file in refused)
         raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
     notes += [(f"used without this phase: {reason}", file) for reason, file in refused]
-    return Region(frame.roi(phases), frame, scans, tuple(notes))
+    scans = {phase: found[phase][0] for phase in phases}
+    return Region(frame.roi(phases), frame, scans, tuple(notes), motions)
+
+
+def _drawn_on(
+    grid: Grid, found: Mapping[Phase, tuple[Scan, Path]], near: Mapping[Phase, Near]
+) -> Phase | None:
+    """Return the phase that a mask was drawn on: the only one whose grid it has.
+
+    Where all have it, or none, it is the portal venous phase, in which most masks are drawn, or
+    else the first that is there.
+    """
+    grids = {phase: found[phase][0].grid for phase in near}
+    holding = [phase for phase in near if grids[phase].holds(grid)]
+    same = [phase for phase in holding if grid.holds(grids[phase])]
+    for alike in (same, holding):  # a DICOM SEG has only the slices that it marks
+        if len(alike) == 1:
+            return alike[0]
+    return next((phase for phase in _REFERENCES if phase in near), None)
+
+
+def _motions(
+    near: Mapping[Phase, Near], frame: Frame, reference: Phase | None
+) -> dict[Phase, Motion]:
+    """Return how each phase lies against the reference phase."""
+    motions = dict.fromkeys(near, STILL)
+    if frame.settings.registration == "none" or reference is None:
+        return motions
+    lattice, liver = frame.lattice, frame.labels > 0
+    fixed = lattice.image(near[reference].on(lattice))
+    wide = lattice.wider(REACH_MM)
+    for phase in near:
+        if phase != reference:
+            motions[phase] = find_motion(fixed, wide.image(near[phase].on(wide)), liver)
+    return motions
 
 
 def _open_phases(

@@ -30,6 +30,9 @@ class PreprocessingSettings:
         ``"window"``: the window is mapped to [-1, 1].
     scale_hu : float
         Unit of ``"liver"``.
+    registration : str
+        ``"rigid"``: phases are moved onto the one that the mask was drawn on, where that is
+        better than doing nothing. ``"none"``: they stay where their headers say.
     """
 
     shape: tuple[int, int, int] = (40, 40, 40)
@@ -38,6 +41,7 @@ class PreprocessingSettings:
     window_hu: tuple[float, float] = (-100.0, 300.0)
     normalisation: Literal["liver", "window"] = "liver"
     scale_hu: float = 40.0
+    registration: Literal["none", "rigid"] = "none"
 
     def __post_init__(self) -> None:
         if min(self.shape) < 8:

@@ -73,6 +73,14 @@ class Grid:
         offsets = (points_mm - np.array(self.origin_mm)).T
         return np.asarray(np.linalg.solve(self._steps, offsets).T, dtype=np.float64)
 
+    def holds(self, other: "Grid") -> bool:
+        """Return whether another grid's voxels are some of this one's, to a hundredth of one."""
+        last = np.array(other.size, np.float64) - 1
+        ends = self.indices(other.points_mm(np.array([last * 0, last])))
+        away = max(np.abs(ends - ends.round()).max(), np.abs(ends[1] - ends[0] - last).max())
+        inside = (ends > -0.5).all() and (ends < np.array(self.size) - 0.5).all()
+        return bool(inside and away < 0.01)
+
     @cached_property
     def upright(self) -> Affine:
         """From the patient's space to one in which the planes lie straight above each other.

@@ -16,9 +16,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from client.imaging.affine import Affine
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Box, Grid, Scan, Volume
+from client.imaging.grid import Grid, Scan, Volume
+from client.imaging.lattice import Lattice, Near, read_near
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
@@ -34,7 +34,6 @@ _TISSUE_HU = (
     (LIVER_LABEL, "liver", -50.0, 290.0),
     (TUMOUR_LABEL, "tumour", -50.0, float("inf")),
 )
-_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,60 +56,6 @@ class Roi:
     mask: NDArray[np.uint8]
     present: NDArray[np.uint8]
     spacing_mm: float
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """The region's grid in the patient's space (LPS, mm)."""
-
-    centre_mm: tuple[float, float, float]
-    spacing_mm: float
-    shape: tuple[int, int, int]
-
-    @property
-    def origin_mm(self) -> tuple[float, float, float]:
-        """Centre of the first voxel, (x, y, z)."""
-        x, y, z = (
-            centre - self.spacing_mm * (count - 1) / 2
-            for centre, count in zip(self.centre_mm, self.shape[::-1], strict=True)
-        )
-        return (x, y, z)
-
-    def sample(
-        self, image: sitk.Image, way: Affine, interpolator: int, outside: float
-    ) -> NDArray[np.generic]:
-        """Return an image's values on this grid, shape (D, H, W); `way` leads to its space."""
-        sampled = sitk.Resample(
-            image,
-            self.shape[::-1],
-            way.as_transform(),
-            interpolator,
-            self.origin_mm,
-            (self.spacing_mm,) * 3,
-            _IDENTITY,
-            outside,
-            image.GetPixelID(),
-        )
-        return np.asarray(sitk.GetArrayFromImage(sampled))
-
-    def box(self, grid: Grid) -> Box | None:
-        """Return the part of a grid that sampling here needs; None where they do not meet."""
-        half = self.spacing_mm * (np.array(self.shape[::-1]) + 1) / 2
-        corners = np.array(self.centre_mm) + half * np.array(
-            [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
-        )
-        indices = grid.indices(corners)
-        start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
-        stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, grid.size)
-        if (stop <= start).any():
-            return None
-        x, y, z = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-        return z, y, x
-
-    def points_mm(self, where: NDArray[np.bool_]) -> FloatArray:
-        """Return the positions of chosen voxels, shape (n, 3), as (x, y, z)."""
-        indices = np.argwhere(where)[:, ::-1].astype(np.float64)
-        return np.asarray(indices * self.spacing_mm + np.array(self.origin_mm), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +104,17 @@ class Frame:
         Raises
         ------
         ImagingError
-            The tumour lies outside the scan, the mask is not of this scan, or the scan is
+            As `read` and `finish`.
+        """
+        return self.finish(self.read(scan, file).on(self.lattice), file)
+
+    def read(self, scan: Scan, file: Path, reach_mm: float = 0.0) -> Near:
+        """Return the part of a phase in the frame and as far around it.
+
+        Raises
+        ------
+        ImagingError
+            The tumour lies outside the scan, the mask was drawn on another study, or the scan is
             damaged.
         """
         if self.space and scan.grid.space and self.space != scan.grid.space:
@@ -172,7 +127,16 @@ class Frame:
                 " or a mask without its true position",
                 file,
             )
-        hu = sample_phase(scan, self.lattice, self.settings.window_hu)
+        return read_near(scan, self.lattice.wider(reach_mm), self.settings.window_hu)
+
+    def finish(self, hu: NDArray[np.float32], file: Path) -> NDArray[np.float16]:
+        """Return normalised intensities from HU on the lattice, shape (D, H, W).
+
+        Raises
+        ------
+        ImagingError
+            The mask lies on what is neither liver nor tumour.
+        """
         _check_tissue(hu, self.labels, file)
         return normalise(hu, self.labels, self.settings).astype(np.float16)
 
@@ -238,20 +202,8 @@ def tumour_overlap(grid: Grid, lattice: Lattice, labels: NDArray[np.uint8]) -> f
 def sample_phase(
     scan: Scan, lattice: Lattice, window_hu: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Return a phase on the region's grid in HU, clipped to the window, shape (D, H, W).
-
-    Native voxels finer than the region's are averaged in blocks of whole voxels before the one
-    linear interpolation: plain interpolation would pick eight of a hundred and keep the noise
-    of eight.
-    """
-    low, high = window_hu
-    box = lattice.box(scan.grid)
-    if box is None:
-        return np.full(lattice.shape, low, np.float32)
-    near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
-    shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
-    near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
-    return lattice.sample(near, scan.grid.upright, sitk.sitkLinear, low).astype(np.float32)
+    """Return a phase on the region's grid in HU, clipped to the window, shape (D, H, W)."""
+    return read_near(scan, lattice, window_hu).on(lattice)
 
 
 def _check_tissue(hu: NDArray[np.float32], labels: NDArray[np.uint8], file: Path) -> None:
