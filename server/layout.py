@@ -177,7 +177,10 @@ def services(settings: CoordinatorSettings, layout: Layout) -> tuple[Service, ..
         *("--root-certificates", str(layout.internal_authority.certificate)),
         *("--superexec-auth-secret-file", str(layout.executor_secret)),
     )
-    proxy = (str(settings.nginx), "-c", str(layout.nginx_config), "-g", "daemon off;")
+    proxy = (
+        *(str(settings.nginx), "-c", str(layout.nginx_config)),
+        *("-e", "stderr", "-g", "daemon off;"),
+    )
     return (
         Service("link", link, state, environment),
         Service("executor", executor, state, _with_programs(environment, programs)),
