@@ -6,8 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from client.run import Request as SiteRequest
 from client.site_file import read_site_file
-from shared.config import ConfigurationError
+from server.layout import CoordinatorSettings
+from server.provision import Request as ProvisionRequest
+from shared.config import ConfigurationError, build
 from simulation.settings import SimulationSettings, settings_from
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -66,3 +69,15 @@ def test_the_example_of_a_site_is_read() -> None:
     assert read_site_file(CONFIGS / "site.yaml").name == "site_1"
     with pytest.raises(ConfigurationError, match="no such file"):
         read_site_file(CONFIGS / "absent.yaml")
+
+
+def test_the_commands_of_both_sides_read_their_configuration() -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        provision = OmegaConf.to_container(compose("provision", ["action=init"]))
+        client = OmegaConf.to_container(compose("client", ["site=site.yaml"]))
+    assert isinstance(provision, dict)
+    assert isinstance(client, dict)
+    asked = {key: provision.pop(key) for key in ("action", "site", "public_key")}
+    assert build(ProvisionRequest, asked, where="provision").action == "init"
+    assert build(CoordinatorSettings, provision, where="provision").names == ("localhost",)
+    assert build(SiteRequest, client, where="client").action == "join"
