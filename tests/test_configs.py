@@ -72,12 +72,16 @@ def test_the_example_of_a_site_is_read() -> None:
 
 
 def test_the_commands_of_both_sides_read_their_configuration() -> None:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        provision = OmegaConf.to_container(compose("provision", ["action=init"]))
-        client = OmegaConf.to_container(compose("client", ["site=site.yaml"]))
-    assert isinstance(provision, dict)
-    assert isinstance(client, dict)
+    provision = composed("provision", "action=init")
     asked = {key: provision.pop(key) for key in ("action", "site", "public_key")}
     assert build(ProvisionRequest, asked, where="provision").action == "init"
     assert build(CoordinatorSettings, provision, where="provision").names == ("localhost",)
+    client = composed("client", "site=site.yaml")
     assert build(SiteRequest, client, where="client").action == "join"
+
+
+def composed(name: str, *overrides: str) -> dict[str, object]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        values = OmegaConf.to_container(compose(name, list(overrides)))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
