@@ -28,7 +28,7 @@ def build_server_app(
 
 
 def settings_from_run_config(context: Context) -> FederationSettings:
-    """Read the run's configuration; `server.submission` writes it.
+    """Read the run's configuration; `server.settings.ServerSettings.run_config` writes it.
 
     ``plan`` and ``terms`` are JSON, the defaults where they are empty; ``state-dir`` must be
     absolute, for the app runs in a folder that Flower chooses.
@@ -47,6 +47,7 @@ def settings_from_run_config(context: Context) -> FederationSettings:
         plan=from_json(Plan, plan, where="plan"),
         state_dir=state_dir,
         terms=from_json(Terms, terms, where="terms"),
+        resamples=int(str(run["resamples"])),
     )
 
 

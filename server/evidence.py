@@ -5,13 +5,15 @@ then, with the thresholds frozen, of every cohort at every site, also of those t
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from server.intake import Intake
+from server.streaming import time_to_live
 from shared.evidence import mvi, risk_groups
 from shared.evidence.description import Description
 from shared.evidence.messages import (
@@ -32,7 +34,7 @@ from shared.evidence.request import (
 from shared.evidence.sums import CohortSums, Evidence
 from shared.metrics.kaplan_meier import SurvivalCounts
 from shared.plan import Plan
-from shared.protocol import Instruction, ProtocolError, write_instruction
+from shared.protocol import Instruction, write_instruction
 from shared.results import COHORTS, Cohort, Estimate, Metric
 from shared.tasks import SURVIVAL_TASKS, SurvivalTask
 from shared.time_grid import TimeGrid
@@ -91,15 +93,15 @@ class ModelEvidence:
 
 
 def ask_for_descriptions(
-    grid: Grid, nodes: Iterable[int], plan: Plan, timeout_s: float | None = None
+    grid: Grid, nodes: Mapping[int, str], plan: Plan, timeout_s: float | None = None
 ) -> tuple[tuple[Description, ...], dict[str, str]]:
     """Ask sites who their patients are.
 
     Parameters
     ----------
     grid : Grid
-    nodes : iterable of int
-        Of the training sites and of those that are held out.
+    nodes : mapping of int to str
+        Node id -> registered name, of the training sites and of those that are held out.
     plan : Plan
     timeout_s : float, optional
 
@@ -108,7 +110,7 @@ def ask_for_descriptions(
     descriptions : tuple of Description
         In the order of the sites' names.
     refused : dict of str to str
-        Node to code, of those that gave no answer that counts.
+        Site to code, of those that gave no answer that counts.
     """
     content = write_instruction({}, Instruction(plan, round=0))
     kind = f"{MessageType.QUERY}.{DESCRIBE}"
@@ -121,7 +123,7 @@ def ask_for_descriptions(
 
 def ask_for_evidence(
     grid: Grid,
-    nodes: Sequence[int],
+    nodes: Mapping[int, str],
     plan: Plan,
     weights: Weights,
     descriptions: Sequence[Description],
@@ -134,8 +136,8 @@ def ask_for_evidence(
     Parameters
     ----------
     grid : Grid
-    nodes : sequence of int
-        Of the training sites and of those that are held out.
+    nodes : mapping of int to str
+        Node id -> registered name, of the training sites and of those that are held out.
     plan : Plan
     weights : Weights
         The model.
@@ -204,23 +206,24 @@ def follow_up_of(descriptions: Sequence[Description], grid: TimeGrid) -> dict[Co
 
 def _ask(
     grid: Grid,
-    nodes: Iterable[int],
+    nodes: Mapping[int, str],
     content: RecordDict,
     kind: str,
     read: Callable[[Message], A],
     timeout_s: float | None,
 ) -> tuple[tuple[A, ...], dict[str, str]]:
-    messages = [Message(content, node, kind) for node in sorted(nodes)]
+    ttl = None if timeout_s is None else time_to_live(timeout_s)
+    messages = [Message(content, node, kind, ttl=ttl) for node in nodes]
     answers: dict[str, A] = {}
-    refused: dict[str, str] = {}
-    for reply in grid.send_and_receive(messages, timeout=timeout_s):
-        try:
-            answer = read(reply)
-            answers[answer.site] = answer
-        except ProtocolError as error:
-            logger.warning("%s: %s", kind, error.code.name)
-            refused[f"node {reply.metadata.src_node_id}"] = error.code.name
-    return tuple(answers[site] for site in sorted(answers)), refused
+
+    def read_named(reply: Message) -> tuple[str, A]:
+        answer = read(reply)
+        return answer.site, answer
+
+    intake = Intake()
+    replies = grid.send_and_receive(messages, timeout=timeout_s)
+    intake.take(replies, nodes, read_named, answers.__setitem__)
+    return tuple(answers[site] for site in sorted(answers)), intake.refused
 
 
 def _fits(answer: Evidence, request: EvidenceRequest) -> bool:

@@ -13,9 +13,11 @@ from server.checkpoint import Checkpoint, CheckpointMismatchError
 from server.intake import Intake
 from server.progress import End, Progress, read_progress, write_progress
 from server.question import FederationFailedError, Question
+from server.roll import Roll
 from server.strategy import SiteStrategy
 from server.streaming import StreamingGrid
 from server.terms import Terms
+from server.told import ask_everyone, load_word, save_word
 from shared.config import to_json
 from shared.plan import Plan, new_model
 from shared.protocol import Instruction, read_feature_sums, write_instruction
@@ -36,11 +38,15 @@ class FederationSettings:
         Where checkpoints and progress go.
     terms : Terms
         With whom, how patiently, and what is made of the average.
+    resamples : int
+        Of the bootstrap by which all sites judge the best model at the end; 0: they are not
+        asked, because somebody else will.
     """
 
     plan: Plan
     state_dir: Path
     terms: Terms = field(default_factory=Terms)
+    resamples: int = 0
 
     @property
     def identity(self) -> str:
@@ -75,6 +81,8 @@ def run_federation(
     write_progress(Progress(run_id=grid.run.run_id), settings.state_dir)
     try:
         checkpoint = _run(StreamingGrid(grid), settings, on_checkpoint)
+        if settings.resamples and load_word(settings.plan, settings.state_dir) is None:
+            _judge(StreamingGrid(grid), settings, checkpoint)
     except FederationFailedError as error:
         _end(settings, "too-few-sites", str(error))
         raise
@@ -160,6 +168,16 @@ def initial_weights(plan: Plan) -> Weights:
 def best_weights(checkpoint: Checkpoint) -> Weights:
     """Return the model chosen on internal validation; the last one where nothing could choose."""
     return checkpoint.weights if checkpoint.best_weights is None else checkpoint.best_weights
+
+
+def _judge(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> None:
+    """Have all sites, also external ones, say how good the best model is, and keep it."""
+    plan, terms = settings.plan, settings.terms
+    named = len(terms.roll.training) + len(terms.roll.external)
+    everyone = Roll(terms.roll.training + terms.roll.external)
+    everyone.gather(grid, named, terms.patience.gathering_s)
+    word = ask_everyone(grid, plan, terms, best_weights(checkpoint), settings.resamples)
+    save_word(word, settings.state_dir)
 
 
 def _end(settings: FederationSettings, end: End, reason: str) -> None:

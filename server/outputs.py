@@ -31,8 +31,8 @@ PACKAGES = ("hepafed", "flwr", "torch", "monai", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
-class FinishedFederation:
-    """What a federation ends with.
+class TrainedFederation:
+    """What a federation has come to, be it to its end or not.
 
     Attributes
     ----------
@@ -41,17 +41,27 @@ class FinishedFederation:
     preprocessing : PreprocessingSettings
         As the study prescribes.
     checkpoint : Checkpoint
-        The last one, finished.
-    descriptions : tuple of Description
-        From `server.evidence.ask_for_descriptions`.
-    evidence : ModelEvidence
-        From `server.evidence.ask_for_evidence`, of the best weights.
+        The last one.
     """
 
     run: RunSummary
     plan: Plan
     preprocessing: PreprocessingSettings
     checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedFederation(TrainedFederation):
+    """What a federation ends with: its model has been judged by all sites.
+
+    Attributes
+    ----------
+    descriptions : tuple of Description
+        From `server.evidence.ask_for_descriptions`.
+    evidence : ModelEvidence
+        From `server.evidence.ask_for_evidence`, of the best weights.
+    """
+
     descriptions: tuple[Description, ...]
     evidence: ModelEvidence
 
@@ -82,13 +92,18 @@ def write_federation(
     results = finished.results if results is None else results
     history = finished.checkpoint.history
     write_metrics_json(results, folder / "metrics.json")
-    lines = [json.dumps(record, allow_nan=False) for record in history]
-    (folder / "rounds.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_rounds(folder, finished.checkpoint)
     write_set_aside_counts(folder, finished.descriptions)
-    write_model(folder / "model", finished)
+    write_model(folder / "model", finished, finished.evidence)
     told = Told(finished.descriptions, finished.evidence, tuple(history))
     content = federation_content(finished.run, results, told)
     write_report(replace(content, activation=activation), folder / "report.html")
+
+
+def write_rounds(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write ``rounds.jsonl``: one line a round, from the untrained model's round 0."""
+    lines = [json.dumps(record, allow_nan=False) for record in checkpoint.history]
+    (folder / "rounds.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_set_aside_counts(folder: Path, descriptions: Sequence[Description]) -> None:
@@ -124,25 +139,28 @@ def training_patients(checkpoint: Checkpoint) -> dict[str, int]:
     return {site: int(about["patients"]) for site, about in sorted(sites.items())}
 
 
-def write_model(folder: Path, finished: FinishedFederation) -> None:
-    """Write the federation's best model with its card and its frozen thresholds."""
-    weights = best_weights(finished.checkpoint)
-    thresholds = finished.evidence.thresholds
+def write_model(
+    folder: Path, trained: TrainedFederation, evidence: ModelEvidence | None = None
+) -> None:
+    """Write the federation's best model with its card and, where judged, its frozen thresholds."""
+    weights = best_weights(trained.checkpoint)
+    thresholds = None if evidence is None else evidence.thresholds
     about = ModelFolder(
-        plan=finished.plan,
-        preprocessing=finished.preprocessing,
-        mvi_threshold=thresholds.mvi,
-        best_round=finished.checkpoint.best_round,
-        synthetic=finished.run.synthetic,
+        plan=trained.plan,
+        preprocessing=trained.preprocessing,
+        mvi_threshold=None if thresholds is None else thresholds.mvi,
+        best_round=trained.checkpoint.best_round,
+        synthetic=trained.run.synthetic,
         provenance=Provenance(
-            sites=training_patients(finished.checkpoint),
-            code_version=finished.run.code_version or "unknown",
-            versions=finished.run.versions,
+            sites=training_patients(trained.checkpoint),
+            code_version=trained.run.code_version or "unknown",
+            versions=trained.run.versions,
         ),
-        risk_cuts={task: thresholds.cuts(task) for task in SURVIVAL_TASKS},
+        risk_cuts={} if thresholds is None else {t: thresholds.cuts(t) for t in SURVIVAL_TASKS},
         inputs=training_inputs(weights),
     )
-    write_model_folder(folder, weights, about, model_card(about, finished.evidence.metrics()))
+    metrics = {} if evidence is None else evidence.metrics()
+    write_model_folder(folder, weights, about, model_card(about, metrics))
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

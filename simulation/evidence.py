@@ -9,6 +9,7 @@ from client.site import Site
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.federation import best_weights
+from server.roll import Roll
 from shared.evidence.description import Description
 from simulation.grid import InProcessGrid
 from simulation.methods import FederationData
@@ -33,7 +34,7 @@ def ask_sites(
         return sites[int(context.node_config["partition-id"])]
 
     grid = InProcessGrid(build_client_app(site_of), [site.name for site in sites])
-    nodes = list(grid.get_node_ids())
+    nodes = Roll().present(grid)
     descriptions, _ = ask_for_descriptions(grid, nodes, settings.plan)
     evidence = ask_for_evidence(
         grid,

@@ -18,6 +18,7 @@ from client.site import Site
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.federation import initial_weights
 from server.outputs import folder_name, write_set_aside_counts
+from server.roll import Roll
 from shared.evidence.description import Description
 from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
 from shared.evidence.request import EvidenceRequest
@@ -93,7 +94,7 @@ def grid_of(sites: list[Site]) -> InProcessGrid:
 
 def ask(sites: list[Site], resamples: int = 10) -> tuple[tuple[Description, ...], ModelEvidence]:
     grid = grid_of(sites)
-    nodes = list(grid.get_node_ids())
+    nodes = Roll().present(grid)
     descriptions, _ = ask_for_descriptions(grid, nodes, PLAN)
     evidence = ask_for_evidence(grid, nodes, PLAN, WEIGHTS, descriptions, resamples=resamples)
     return descriptions, evidence
