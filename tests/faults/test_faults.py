@@ -33,6 +33,7 @@ pytestmark = [
 NAMES = ("site_1", "site_2", "site_3")
 VICTIM = "site_3"
 ROUNDS = 2
+SENT, RECEIVED = "Sent successfully", "Receiving: train"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,6 @@ def tell(fault: str, cost_s: float, undisturbed_s: float) -> None:
         ("the proxy", "coordinator", "nginx"),
         ("a site's node", VICTIM, "flower-supernode"),
         ("a site's executor", VICTIM, "flower-superexec"),
-        ("a site's launcher", VICTIM, "--serve"),
     ],
 )
 def test_a_process_that_its_supervisor_restarts_costs_time_and_no_weights(
@@ -118,7 +118,7 @@ def test_a_process_that_its_supervisor_restarts_costs_time_and_no_weights(
     plan, state = plan_of(ROUNDS, seed=1), federation.root / word.strip("-")
     began = time.monotonic()
     run = federation.submit(plan, state, NAMES, minimum_sites=2)
-    wait_for_message(federation, VICTIM, run, "query")
+    wait_until("round 0 is kept", lambda: rounds_kept(plan, state) >= 0, PATIENCE_S)
     federation.kill(process, word)
     assert federation.wait_for_end(run) == "finished:completed"
     tell(f"kill -9 of {what}", time.monotonic() - began, undisturbed_s)
@@ -131,16 +131,12 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=2), federation.root / "site"
     began = time.monotonic()
+    sent, received = (said(federation, words) for words in (SENT, RECEIVED))
     run = federation.submit(plan, state, NAMES, minimum_sites=2)
-    wait_for_message(federation, VICTIM, run, "query")
-    # Its executor stands still: the message of the round comes and is not answered.
+    wait_until("round 0 is answered", lambda: said(federation, SENT) > sent, PATIENCE_S)
+    # Its executor stands still: the message of round 1 comes and is not answered.
     federation.descendant(VICTIM, "flower-superexec").suspend()
-    before = federation.log(VICTIM).count("Receiving: train")
-    wait_until(
-        "the round has begun",
-        lambda: federation.log(VICTIM).count("Receiving: train") > before,
-        PATIENCE_S,
-    )
+    wait_until("round 1 has begun", lambda: said(federation, RECEIVED) > received, PATIENCE_S)
     federation.kill(VICTIM)
     killed = time.monotonic()
     federation.join(VICTIM)
@@ -150,6 +146,11 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     print(f"the site was back {time.monotonic() - killed:.0f} s after it was killed, at the latest")
     found = assert_expected(federation, plan, state)
     assert VICTIM not in took_part(found)[0]
+
+
+def said(federation: Federation, words: str) -> int:
+    """Return how often the victim's node has said something."""
+    return federation.log(VICTIM).count(words)
 
 
 def test_a_killed_server_app_is_submitted_again_and_goes_on(
