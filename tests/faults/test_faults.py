@@ -95,7 +95,8 @@ def assert_expected(federation: Federation, plan: Plan, state: Path) -> Checkpoi
     return found
 
 
-def tell(fault: str, cost_s: float, undisturbed_s: float) -> None:
+def tell(fault: str, began: float, undisturbed_s: float) -> None:
+    cost_s = time.monotonic() - began
     print(
         f"\n{fault}: {cost_s:.0f} s from submission to end,"
         f" {cost_s - undisturbed_s:+.0f} s against {undisturbed_s:.0f} s undisturbed"
@@ -103,25 +104,29 @@ def tell(fault: str, cost_s: float, undisturbed_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "process", "word"),
+    ("what", "process", "word", "says"),
     [
-        ("the superlink", "coordinator", "flower-superlink"),
-        ("the proxy", "coordinator", "nginx"),
-        ("a site's node", VICTIM, "flower-supernode"),
-        ("a site's executor", VICTIM, "flower-superexec"),
+        ("the superlink", "coordinator", "flower-superlink", "Application startup complete"),
+        ("the proxy", "coordinator", "nginx", "starting proxy"),
+        ("a site's node", VICTIM, "flower-supernode", "SuperNode ID"),
+        ("a site's executor", VICTIM, "flower-superexec", "Starting Flower SuperExec"),
     ],
 )
 def test_a_process_that_its_supervisor_restarts_costs_time_and_no_weights(
-    federation: Federation, undisturbed_s: float, what: str, process: str, word: str
+    federation: Federation, undisturbed_s: float, what: str, process: str, word: str, says: str
 ) -> None:
     federation.wait_for_sites(*NAMES)
-    plan, state = plan_of(ROUNDS, seed=1), federation.root / word.strip("-")
+    plan, state = plan_of(ROUNDS, seed=1), federation.root / word
     began = time.monotonic()
     run = federation.submit(plan, state, NAMES, minimum_sites=2)
     wait_until("round 0 is kept", lambda: rounds_kept(plan, state) >= 0, PATIENCE_S)
+    said = federation.log(process).count(says)
     federation.kill(process, word)
+    back_s = wait_until(
+        f"{what} is back", lambda: federation.log(process).count(says) > said, PATIENCE_S
+    )
     assert federation.wait_for_end(run) == "finished:completed"
-    tell(f"kill -9 of {what}", time.monotonic() - began, undisturbed_s)
+    tell(f"kill -9 of {what} (back after {back_s:.0f} s)", began, undisturbed_s)
     assert_expected(federation, plan, state)
 
 
@@ -131,26 +136,28 @@ def test_a_site_killed_in_mid_round_is_missed_in_it_and_comes_back(
     federation.wait_for_sites(*NAMES)
     plan, state = plan_of(ROUNDS, seed=2), federation.root / "site"
     began = time.monotonic()
-    sent, received = (said(federation, words) for words in (SENT, RECEIVED))
+    sent, received = (federation.log(VICTIM).count(words) for words in (SENT, RECEIVED))
     run = federation.submit(plan, state, NAMES, minimum_sites=2)
-    wait_until("round 0 is answered", lambda: said(federation, SENT) > sent, PATIENCE_S)
+    wait_until("round 0 is answered", lambda: federation.log(VICTIM).count(SENT) > sent, PATIENCE_S)
     # Its executor stands still: the message of round 1 comes and is not answered.
     federation.descendant(VICTIM, "flower-superexec").suspend()
-    wait_until("round 1 has begun", lambda: said(federation, RECEIVED) > received, PATIENCE_S)
+    wait_until(
+        "round 1 has begun", lambda: federation.log(VICTIM).count(RECEIVED) > received, PATIENCE_S
+    )
     federation.kill(VICTIM)
     killed = time.monotonic()
+    joined = federation.log(VICTIM).count("SuperNode ID")
     federation.join(VICTIM)
+    wait_until(
+        "the site is back",
+        lambda: federation.log(VICTIM).count("SuperNode ID") > joined,
+        PATIENCE_S,
+    )
+    back_s = time.monotonic() - killed
     assert federation.wait_for_end(run) == "finished:completed"
-    tell("kill -9 of a site in mid-round", time.monotonic() - began, undisturbed_s)
-    federation.wait_for_sites(VICTIM)
-    print(f"the site was back {time.monotonic() - killed:.0f} s after it was killed, at the latest")
+    tell(f"kill -9 of a site in mid-round (back after {back_s:.0f} s)", began, undisturbed_s)
     found = assert_expected(federation, plan, state)
     assert VICTIM not in took_part(found)[0]
-
-
-def said(federation: Federation, words: str) -> int:
-    """Return how often the victim's node has said something."""
-    return federation.log(VICTIM).count(words)
 
 
 def test_a_killed_server_app_is_submitted_again_and_goes_on(
@@ -166,7 +173,7 @@ def test_a_killed_server_app_is_submitted_again_and_goes_on(
     assert federation.wait_for_end(run) == "finished:failed"
     again = federation.submit(plan, state, NAMES, minimum_sites=3)
     assert federation.wait_for_end(again) == "finished:completed"
-    tell("kill -9 of the ServerApp", time.monotonic() - began, undisturbed_s)
+    tell("kill -9 of the ServerApp", began, undisturbed_s)
     assert_expected(federation, plan, state)
     trained = [line["round"] for line in lines_of(federation, VICTIM, again)]
     assert 1 not in trained, "a round that was kept is not trained again"
@@ -198,7 +205,7 @@ def test_a_folder_that_breaks_between_rounds_is_a_code_and_the_run_goes_on(
         assert federation.wait_for_end(run) == "finished:completed"
     finally:
         mend()
-    tell("a folder that breaks", time.monotonic() - began, undisturbed_s)
+    tell("a folder that breaks", began, undisturbed_s)
     found = assert_expected(federation, plan, state)
     assert took_part(found) == [list(NAMES), [name for name in NAMES if name != VICTIM]]
     codes = {line["code"] for line in lines_of(federation, VICTIM, run) if line["round"] == 2}
