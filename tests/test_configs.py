@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"
     for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name != "experiment"
+    if path.parent.name not in ("experiment", "tables")
 )
 EXPERIMENTS = sorted(f"+experiment={path.stem}" for path in CONFIGS.glob("experiment/*.yaml"))
 

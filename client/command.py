@@ -1,0 +1,34 @@
+"""``key=value`` words of a command, read as its configuration file lays them out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import MISSING, OmegaConf
+
+from shared.config import ConfigurationError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def read_words(words: Sequence[str], name: str, usage: str) -> dict[str, Any]:
+    """Return a command's values: those of ``configs/<name>.yaml``, changed by the words.
+
+    Not Hydra: it trips over folders whose names hold spaces or brackets.
+
+    Raises
+    ------
+    ConfigurationError
+        A word that is no ``key=value``, or a value that is missing.
+    """
+    loaded = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
+    values = cast(dict[str, Any], loaded)
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator:
+            raise ConfigurationError(f"{word!r} is no key=value; {usage}")
+        values[key] = None if value == "null" else value
+    missing = sorted(key for key, value in values.items() if value == MISSING)
+    if missing:
+        raise ConfigurationError(f"missing: {', '.join(missing)}; {usage}")
+    return values

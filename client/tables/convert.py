@@ -1,0 +1,204 @@
+"""A foreign table to ``clinical.csv``, with an account of every cell that was not taken over."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from client.clinical import COLUMNS, FILE, UNKNOWN, SiteFolderError
+from client.tables.mapping import MONTHS, BinaryColumn, SurvivalColumns, TableMapping
+from client.tables.spreadsheet import Spreadsheet
+
+ACCOUNT = "import.json"
+_NOT_IN_NAMES = frozenset("/\\\0")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A cell or a row that was not taken over, and why."""
+
+    patient_id: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A table in the contract's form.
+
+    Attributes
+    ----------
+    rows : tuple of dict of str to str
+        By the contract's columns.
+    mapped : dict of str to str
+        What each label was made from.
+    known : dict of str to int
+        How many patients have each label.
+    dropped : tuple of Dropped
+    unused : tuple of str
+        Columns of the source that no label was made from.
+    never : dict of str to str
+        Columns that look like a label and are none, and why.
+    """
+
+    rows: tuple[dict[str, str], ...]
+    mapped: dict[str, str]
+    known: dict[str, int]
+    dropped: tuple[Dropped, ...]
+    unused: tuple[str, ...]
+    never: dict[str, str]
+
+
+def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
+    """Bring a table to the contract's columns.
+
+    Raises
+    ------
+    SiteFolderError
+        The table lacks a column that the mapping names.
+    """
+    absent = [column for column in mapping.columns() if column not in table.columns]
+    if absent:
+        raise SiteFolderError(
+            f"the table has no column {', '.join(absent)}; it has {', '.join(table.columns)}"
+        )
+    dropped: list[Dropped] = []
+    counts = Counter(row[mapping.patient_id] for row in table.rows)
+    rows = []
+    for number, source in enumerate(table.rows, start=2):
+        patient = source[mapping.patient_id]
+        reason = _patient_problem(patient, counts[patient], number)
+        if reason is not None:
+            dropped.append(Dropped(patient, mapping.patient_id, reason))
+        else:
+            rows.append(_row(patient, source, mapping, dropped))
+    return Converted(
+        rows=tuple(rows),
+        mapped=_mapped(mapping),
+        known={c: sum(row[c] != "" for row in rows) for c in ("mvi", "rfs_months", "os_months")},
+        dropped=tuple(dropped),
+        unused=tuple(column for column in table.columns if column not in set(mapping.columns())),
+        never={column: why for column, why in mapping.never.items() if column in table.columns},
+    )
+
+
+def write_converted(converted: Converted, site: Path, *, source: str, title: str) -> None:
+    """Write ``clinical.csv`` and its account into a site's folder.
+
+    Raises
+    ------
+    SiteFolderError
+        There is a ``clinical.csv`` already: it may be by hand.
+    """
+    site.mkdir(parents=True, exist_ok=True)
+    if (site / FILE).exists():
+        raise SiteFolderError(f"{site / FILE} is there already: remove it, or give another site")
+    with (site / FILE).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(converted.rows)
+    account = {"source": source, "mapping": title, "patients": len(converted.rows)}
+    account |= {key: value for key, value in asdict(converted).items() if key != "rows"}
+    text = json.dumps(account, indent=2, ensure_ascii=False) + "\n"
+    (site / ACCOUNT).write_text(text, encoding="utf-8")
+
+
+def _patient_problem(patient: str, rows: int, number: int) -> str | None:
+    if not patient:
+        return f"row {number} names no patient"
+    if rows > 1:
+        return "several rows for one patient: leave one"
+    if _NOT_IN_NAMES & set(patient) or patient in (".", ".."):
+        return "no name that a folder can have"
+    return None
+
+
+def _row(
+    patient: str, source: dict[str, str], mapping: TableMapping, dropped: list[Dropped]
+) -> dict[str, str]:
+    row = dict.fromkeys(COLUMNS, "") | {"patient_id": patient}
+    unknown = UNKNOWN | {_code(code) for code in mapping.missing}
+    if mapping.mvi is not None:
+        told = _binary(source[mapping.mvi.column], mapping.mvi, unknown)
+        if isinstance(told, str):
+            dropped.append(Dropped(patient, mapping.mvi.column, told))
+        elif told is not None:
+            row["mvi"] = str(int(told))
+    for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
+        if survival is None:
+            continue
+        pair = _survival(source, survival, unknown)
+        if isinstance(pair, str):
+            dropped.append(Dropped(patient, survival.time, pair))
+        elif pair is not None:
+            row[f"{name}_months"], row[f"{name}_event"] = f"{pair[0]:.4f}", str(int(pair[1]))
+    return row
+
+
+def _binary(text: str, column: BinaryColumn, unknown: frozenset[str]) -> bool | str | None:
+    """Return what a cell says; text is why it was not taken over."""
+    code = _code(text)
+    if code in _codes(column.positive):
+        return True
+    if code in _codes(column.negative):
+        return False
+    for told, reason in column.dropped.items():
+        if code == _code(told):
+            return reason
+    return None if code in unknown else "a code that the mapping does not name"
+
+
+def _survival(
+    source: dict[str, str], columns: SurvivalColumns, unknown: frozenset[str]
+) -> tuple[float, bool] | str | None:
+    time, event = source[columns.time], source[columns.event]
+    missing = [_code(time) in unknown, _code(event) in unknown]
+    if all(missing):
+        return None
+    if any(missing):
+        return "one of time and event is missing, so the pair is unknown"
+    happened = _code(event) in _codes(columns.happened)
+    if not happened and _code(event) not in _codes(columns.censored):
+        return "the event has a code that the mapping does not name"
+    number = _number(time)
+    if number is None or not 0 < number < float("inf"):
+        return f"a time must be a number of {columns.unit} > 0"
+    return number * MONTHS[columns.unit], happened
+
+
+def _number(text: str) -> float | None:
+    # A decimal comma, where it can be nothing else.
+    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+    try:
+        return float(plain)
+    except ValueError:
+        return None
+
+
+def _codes(codes: Sequence[str]) -> set[str]:
+    return {_code(code) for code in codes}
+
+
+def _code(text: str) -> str:
+    """Return a code without case, and a whole number without its decimals."""
+    number = _number(text)
+    if number is not None and number == number and abs(number) < 1e9 and number == int(number):
+        return str(int(number))
+    return text.strip().lower()
+
+
+def _mapped(mapping: TableMapping) -> dict[str, str]:
+    told = {}
+    if mapping.mvi is not None:
+        told["mvi"] = _with_note(f"{mapping.mvi.column}", mapping.mvi.note)
+    for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
+        if survival is not None:
+            text = f"{survival.time} in {survival.unit}, {survival.event}"
+            told[name] = _with_note(text, survival.note)
+    return told
+
+
+def _with_note(text: str, note: str) -> str:
+    return f"{text}; {note}" if note else text

@@ -1,0 +1,162 @@
+"""What a foreign table's columns mean: a small file that a person writes once.
+
+``configs/tables`` has those of public tables, which are examples for others.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from shared.config import ConfigurationError, build
+
+Unit = Literal["days", "weeks", "months", "years"]
+# A month is the mean one of the Gregorian calendar.
+DAYS_A_MONTH = 30.436875
+MONTHS: dict[Unit, float] = {
+    "days": 1 / DAYS_A_MONTH,
+    "weeks": 7 / DAYS_A_MONTH,
+    "months": 1.0,
+    "years": 12.0,
+}
+
+# Endpoints that are not recurrence-free survival, by the names they go by.
+_NOT_RFS = re.compile(
+    r"(?<![a-z])(?:ttp|pfs|pfi|ttr)(?![a-z])|progress|dss|disease.?specific", re.I
+)
+_MICRO = re.compile(r"micro|mvi", re.I)
+_MACRO = re.compile(r"macro|thromb|pvtt|gross", re.I)
+_INVASION = re.compile(r"vascular|invasion", re.I)
+
+
+@dataclass(frozen=True)
+class BinaryColumn:
+    """A column that says yes or no.
+
+    Attributes
+    ----------
+    column : str
+    positive, negative : tuple of str
+        Codes; ``1`` and ``1.0`` are the same.
+    dropped : dict of str to str
+        Codes that mean something else, each with its reason: the patient's label is unknown.
+    note : str
+        Written down beside what was mapped.
+    """
+
+    column: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    dropped: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SurvivalColumns:
+    """Two columns that make one survival time.
+
+    Attributes
+    ----------
+    time : str
+    unit : str
+    event : str
+    happened, censored : tuple of str
+        Codes of the event column.
+    note : str
+    """
+
+    time: str
+    unit: Unit
+    event: str
+    happened: tuple[str, ...] = ("1",)
+    censored: tuple[str, ...] = ("0",)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """How a table becomes ``clinical.csv``.
+
+    Attributes
+    ----------
+    title : str
+    patient_id : str
+    mvi : BinaryColumn or None
+    rfs, os : SurvivalColumns or None
+    missing : tuple of str
+        Codes for unknown, beside those that ``clinical.csv`` knows.
+    sheet : str or None
+    never : dict of str to str
+        Columns that look like a label and are none, each with its reason; written down.
+
+    Raises
+    ------
+    ValueError
+        A column is called what it is not: macrovascular invasion is not MVI, time to progression
+        is not RFS.
+    """
+
+    title: str
+    patient_id: str
+    mvi: BinaryColumn | None = None
+    rfs: SurvivalColumns | None = None
+    os: SurvivalColumns | None = None
+    missing: tuple[str, ...] = ()
+    sheet: str | None = None
+    never: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rfs is not None:
+            for column in (self.rfs.time, self.rfs.event):
+                if _NOT_RFS.search(column):
+                    raise ValueError(
+                        f"rfs: {column!r} is not recurrence-free survival: time to progression and"
+                        " progression-free survival count other events; leave rfs out"
+                    )
+        if self.mvi is not None:
+            _check_mvi(self.mvi)
+        for used in self.columns():
+            if used in self.never:
+                raise ValueError(f"{used!r} is used and listed under never")
+
+    def columns(self) -> Iterator[str]:
+        """Yield every column that is used."""
+        yield self.patient_id
+        if self.mvi is not None:
+            yield self.mvi.column
+        for survival in (self.rfs, self.os):
+            if survival is not None:
+                yield from (survival.time, survival.event)
+
+
+def _check_mvi(mvi: BinaryColumn) -> None:
+    macro = [code for code in mvi.positive if _MACRO.search(code)]
+    if macro or (_MACRO.search(mvi.column) and not _MICRO.search(mvi.column)):
+        raise ValueError(
+            f"mvi: {(macro or [mvi.column])[0]!r} is macrovascular invasion, which is not MVI"
+        )
+    told = _MICRO.search(mvi.column) or all(map(_MICRO.search, mvi.positive))
+    if _INVASION.search(mvi.column) and not told:
+        raise ValueError(
+            f"mvi: {mvi.column!r} does not say microvascular, neither in its name nor in its codes:"
+            " vascular invasion seen on images is not MVI"
+        )
+
+
+def read_mapping(path: Path) -> TableMapping:
+    """Read a mapping file.
+
+    Raises
+    ------
+    ConfigurationError
+        Absent, a wrong value, or a label that is called what it is not.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such mapping; configs/tables has examples")
+    values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: not a mapping of columns")
+    return build(TableMapping, values, where=str(path))

@@ -1,0 +1,256 @@
+"""Tables and folders of others, through the command that imports them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pytest
+import SimpleITK as sitk
+from omegaconf import OmegaConf
+
+from client.clinical import SiteFolderError, read_clinical
+from client.cohort import prepare_site
+from client.import_table import ImportSettings, import_table
+from client.tables.mapping import BinaryColumn, SurvivalColumns, TableMapping, read_mapping
+from shared.config import ConfigurationError
+from shared.tasks import Survival
+from tests.client.patients import (
+    GOOD_ROW,
+    SMALL,
+    as_image,
+    label_array,
+    phase_array,
+    write_clinical,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIGS = ROOT / "configs" / "tables"
+REAL = ROOT.parent / "shared/data/tables"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="real tables are not beside the project")
+
+HEADER = "Pat-Nr;MVI (Pathologie);RFS;Rezidiv oder Tod;OS;verstorben"
+SHEET = (
+    HEADER,
+    "P1;ja;365;ja;24,5;nein",
+    "P2;nein;n.b.;n.b.;12;ja",
+    "P3;99;100;nein;0;ja",
+    "P4;vielleicht;200;ja;;nein",
+    "P5;1.0;730,5;nein;10;unklar",
+    "P6;ja;1;ja;1;ja",
+    "P6;nein;2;ja;2;ja",
+    ";ja;1;ja;1;ja",
+    "a/b;ja;1;ja;1;ja",
+)
+
+
+def bring(tmp_path: Path, *lines: str, mapping: Path = CONFIGS / "example.yaml") -> dict[str, Any]:
+    """Import lines of a hospital's own sheet; return the account."""
+    table = tmp_path / "sheet.csv"
+    table.write_text("\ufeff" + "\n".join(lines) + "\n", encoding="utf-8")
+    import_table(ImportSettings(tmp_path / "site", mapping, table))
+    account: dict[str, Any] = json.loads((tmp_path / "site" / "import.json").read_text())
+    return account
+
+
+def test_a_hospitals_sheet_is_brought_over_by_its_mapping(tmp_path: Path) -> None:
+    account = bring(tmp_path, *SHEET)
+    table = read_clinical(tmp_path / "site" / "clinical.csv")
+    assert list(table.rows) == ["P1", "P2", "P3", "P4", "P5"]
+    assert table.refused == {}
+    first, second = table.rows["P1"].labels, table.rows["P2"].labels
+    assert (first.mvi, second.mvi) == (True, False)
+    # 365 days of 30.436875 a month; 24,5 months as they are.
+    assert first.rfs == Survival(11.992, True)
+    assert first.os == Survival(24.5, False)
+    assert second.rfs is None
+    assert table.rows["P5"].labels.rfs == Survival(24.0005, False)
+    assert table.rows["P5"].labels.os is None
+    assert account["known"] == {"mvi": 3, "rfs_months": 4, "os_months": 2}
+    assert account["patients"] == 5
+
+
+def test_every_cell_that_was_not_taken_is_told(tmp_path: Path) -> None:
+    told = {(d["patient_id"], d["column"]): d["reason"] for d in bring(tmp_path, *SHEET)["dropped"]}
+    assert told == {
+        ("P3", "OS"): "a time must be a number of months > 0",
+        ("P4", "MVI (Pathologie)"): "a code that the mapping does not name",
+        ("P4", "OS"): "one of time and event is missing, so the pair is unknown",
+        ("P5", "OS"): "the event has a code that the mapping does not name",
+        ("P6", "Pat-Nr"): "several rows for one patient: leave one",
+        ("", "Pat-Nr"): "row 9 names no patient",
+        ("a/b", "Pat-Nr"): "no name that a folder can have",
+    }
+
+
+def test_a_workbook_reads_like_its_text(tmp_path: Path) -> None:
+    plain = bring(tmp_path, *SHEET)
+    book = openpyxl.Workbook()
+    book.active.title = "Register"  # type: ignore[union-attr]
+    for line in SHEET:
+        cells = line.split(";")
+        book.active.append([int(c) if c.isdigit() else c for c in cells])  # type: ignore[union-attr]
+    book.save(tmp_path / "sheet.xlsx")
+    import_table(
+        ImportSettings(tmp_path / "other", CONFIGS / "example.yaml", tmp_path / "sheet.xlsx")
+    )
+    texts = [(tmp_path / s / "clinical.csv").read_text() for s in ("site", "other")]
+    assert texts[0] == texts[1]
+    assert plain["source"] == "sheet.csv"
+
+
+@pytest.mark.parametrize("column", ["TTP", "PFS_months", "time to progression", "PFI.time"])
+def test_time_to_progression_is_never_called_rfs(column: str) -> None:
+    with pytest.raises(ValueError, match="not recurrence-free survival"):
+        TableMapping("t", "id", rfs=SurvivalColumns(column, "days", "event"))
+
+
+@pytest.mark.parametrize(
+    ("column", "positive", "message"),
+    [
+        ("Vascular invasion", ("1",), "does not say microvascular"),
+        ("vascular_invasion_type", ("Macro", "Micro"), "which is not MVI"),
+        ("Macrovascular invasion", ("1",), "which is not MVI"),
+        ("Portal Vein Thrombosis", ("1",), "which is not MVI"),
+        ("invasion", ("yes",), "does not say microvascular"),
+    ],
+)
+def test_macrovascular_invasion_is_never_called_mvi(
+    tmp_path: Path, column: str, positive: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        TableMapping("t", "id", mvi=BinaryColumn(column, positive, ("0",)))
+    file = tmp_path / "mapping.yaml"
+    values = {"column": column, "positive": list(positive), "negative": ["0"]}
+    OmegaConf.save({"title": "t", "patient_id": "id", "mvi": values}, file)
+    with pytest.raises(ConfigurationError, match=message):
+        read_mapping(file)
+
+
+def test_what_is_wrong_with_a_source_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SiteFolderError, match="has no column MVI"):
+        bring(tmp_path, "Pat-Nr;RFS", "1;2")
+    with pytest.raises(SiteFolderError, match="column there twice: RFS"):
+        bring(tmp_path, f"{HEADER};RFS", "1;2")
+    with pytest.raises(SiteFolderError, match="holds no table"):
+        bring(tmp_path, "")
+    (tmp_path / "broken.xlsx").write_bytes(b"PK nothing")
+    with pytest.raises(SiteFolderError, match="not a workbook"):
+        import_table(
+            ImportSettings(tmp_path / "s", CONFIGS / "example.yaml", tmp_path / "broken.xlsx")
+        )
+    with pytest.raises(ConfigurationError, match="no such mapping"):
+        read_mapping(tmp_path / "absent.yaml")
+    with pytest.raises(ValueError, match="give a mapping and a table"):
+        ImportSettings(tmp_path, mapping=Path("x"))
+
+
+def test_a_table_made_by_hand_is_never_overwritten(tmp_path: Path) -> None:
+    bring(tmp_path, *SHEET)
+    with pytest.raises(SiteFolderError, match="is there already"):
+        bring(tmp_path, *SHEET)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(CONFIGS.glob("*.yaml"))])
+def test_every_mapping_that_is_given_is_read(name: str) -> None:
+    assert read_mapping(CONFIGS / f"{name}.yaml").title
+
+
+@needs_real
+def test_tcga_lihc_as_it_is(tmp_path: Path) -> None:
+    table = REAL / "tcga_lihc_clinical_sites_idc.csv"
+    import_table(ImportSettings(tmp_path / "site", Path("tcga_lihc"), table))
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    labels = [row.labels for row in rows.values()]
+    assert len(rows) == 377
+    # 94 Micro and 210 None; 17 Macro are neither.
+    assert sum(label.mvi is True for label in labels) == 94
+    assert sum(label.mvi is False for label in labels) == 210
+    account = json.loads((tmp_path / "site" / "import.json").read_text())
+    macro = [one for one in account["dropped"] if one["reason"].startswith("macrovascular")]
+    assert len(macro) == 17
+    assert rows["TCGA-2Y-A9GS"].labels.os == Survival(23.7869, True)  # 724 days
+
+
+@needs_real
+@pytest.mark.parametrize(
+    "file", ["HCC-TACE-Seg_clinical_data-V2.xlsx", "hcc_tace_seg_clinical_v2.csv"]
+)
+def test_hcc_tace_seg_has_overall_survival_in_weeks_and_nothing_else(
+    tmp_path: Path, file: str
+) -> None:
+    import_table(ImportSettings(tmp_path / "site", Path("hcc_tace_seg"), REAL / file))
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    assert len(rows) == 105
+    # 350.2857 weeks are 2452 days.
+    assert rows["HCC_001"].labels.os == Survival(80.5602, True)
+    assert all(row.labels.mvi is None and row.labels.rfs is None for row in rows.values())
+    never = json.loads((tmp_path / "site" / "import.json").read_text())["never"]
+    assert {"TTP", "Vascular invasion"} <= never.keys()
+
+
+def write_waw_tace(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for number, phase in ((0, "arterial"), (1, "arterial"), (2, "portal_venous"), (3, "delayed")):
+        scan = as_image(phase_array(phase))  # type: ignore[arg-type]
+        sitk.WriteImage(scan, str(folder / f"{folder.name}_{number}_scan.nii.gz"))
+    tumour = label_array() == 2
+    halves = [tumour.copy(), tumour.copy()]
+    halves[0][:, :, 20:], halves[1][:, :, :20] = False, False
+    for number, half in enumerate(halves):
+        mask = as_image(half.astype(np.uint8))
+        sitk.WriteImage(mask, str(folder / f"{folder.name}_2_{number}_tumor_seg.nrrd"))
+    mask = as_image(np.roll(tumour, 3, axis=1).astype(np.uint8))
+    sitk.WriteImage(mask, str(folder / f"{folder.name}_1_0_tumor_seg.nrrd"))
+
+
+def test_waw_tace_is_linked_and_its_masks_joined(tmp_path: Path) -> None:
+    write_waw_tace(tmp_path / "waw" / "17")
+    (tmp_path / "waw" / "notes").mkdir()
+    site = tmp_path / "site"
+    lines = import_table(ImportSettings(site, waw_tace=tmp_path / "waw"))
+    assert lines == ["1 patients linked, 1 with a mask"]
+    assert (site / "17" / "arterial.nii.gz").resolve().name == "17_1_scan.nii.gz"
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(site / "17" / "mask.nii.gz")))
+    np.testing.assert_array_equal(mask == 2, label_array() == 2)
+    (one,) = json.loads((site / "import.json").read_text())["files"]
+    assert one["phases"] == ["arterial", "portal_venous", "delayed"]
+    assert one["left"][:2] == [
+        "17_0_scan.nii.gz: native",
+        "17_1_0_tumor_seg.nrrd: drawn on another phase",
+    ]
+
+    write_clinical(site, {"17": GOOD_ROW})
+    prepared = prepare_site(site, SMALL, tmp_path / "cache", workers=1, progress=False)
+    assert prepared.cases[0].present == (True, True, True)
+    with pytest.raises(SiteFolderError, match="1 of these patients already"):
+        import_table(ImportSettings(site, waw_tace=tmp_path / "waw"))
+
+
+def test_the_command_is_told_what_to_do(tmp_path: Path) -> None:
+    table = tmp_path / "my sheet (2).csv"
+    table.write_text("\n".join(SHEET), encoding="utf-8")
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        script = ROOT / "client" / "import_table.py"
+        return subprocess.run(
+            [sys.executable, script, *words], capture_output=True, text=True, cwd=tmp_path
+        )
+
+    done = command("mapping=example", f"table={table}", f"site={tmp_path / 'site'}")
+    assert done.returncode == 0
+    assert "mvi: 3 known, from MVI (Pathologie)" in done.stdout
+    wrong = command("mapping=example", "site=x")
+    assert wrong.returncode == 1
+    assert "give a mapping and a table" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_mapping_cannot_use_what_it_says_is_no_label() -> None:
+    mapping = TableMapping("t", "id", os=SurvivalColumns("OS", "days", "dead"))
+    with pytest.raises(ValueError, match="listed under never"):
+        replace(mapping, never={"OS": "no"})
