@@ -4,7 +4,7 @@ import csv
 import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.progress import track
@@ -14,6 +14,7 @@ from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files
 from client.imaging.workers import each_in_order
+from client.preparation.facts import facts_of, first_files, to_text
 from client.region import Region, build_region, build_roi
 from client.series.choose import Choice
 from client.series.override import FILE as PHASES_FILE
@@ -78,12 +79,15 @@ class PreparedSite:
     set_aside : tuple of SetAside
     series : tuple of (patient_id, SeriesRow)
         Every series of the patients whose phases had to be chosen, and what became of it.
+    fresh : int
+        How many regions were made now, and not taken from the cache.
     """
 
     name: str
     cases: tuple[PreparedCase, ...]
     set_aside: tuple[SetAside, ...]
     series: tuple[tuple[str, SeriesRow], ...] = ()
+    fresh: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class _Prepared:
     problems: cache.Problems
     digest: str | None
     series: tuple[SeriesRow, ...] = ()
+    fresh: bool = False
 
 
 def prepare_site(
@@ -209,13 +214,16 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
         digest = task.known_digest or _digest(task.folder, choice)
         path = cache.roi_path(task.cache_dir, digest, task.settings)
         found = cache.load_intact(path)
+        fresh = found is None
         if found is None:
-            found = build_roi(task.folder, task.settings, choice)
-            cache.save_roi(found[0], path, found[1])
+            region = build_region(task.folder, task.settings, choice)
+            found = region.roi, region.problems
+            facts = to_text(facts_of(region, first_files(task.folder, choice)))
+            cache.save_roi(region.roi, path, region.problems, facts)
     except ImagingError as error:
         return replace(_refused(error.reason, error.file, task.folder), series=rows)
     roi, problems = found
-    return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows)
+    return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows, fresh)
 
 
 def _choice(task: _Task) -> Choice:
@@ -251,6 +259,7 @@ def _collect(
     strangers: Sequence[str],
 ) -> PreparedSite:
     cases, aside, series = [], [], []
+    fresh = sum(result.fresh for result in results)
     for folder, result in zip(usable, results, strict=True):
         patient, row = folder.name, table.rows[folder.name]
         series += [(patient, told) for told in result.series]
@@ -271,4 +280,4 @@ def _collect(
         aside.append(
             SetAside(patient, "named there, but not among this site's patients", PHASES_FILE)
         )
-    return PreparedSite(name, tuple(cases), tuple(sorted(aside)), tuple(series))
+    return PreparedSite(name, tuple(cases), tuple(sorted(aside)), tuple(series), fresh)

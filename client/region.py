@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.imaging.cache import Problems
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
@@ -31,6 +34,8 @@ class Region:
         Where the region lies in the patient's space.
     scans : dict of Phase to Scan
         The phases that could be used.
+    hu : dict of Phase to ndarray, shape (D, H, W)
+        Their HU in the region, clipped to the window.
     problems : tuple of (reason, file)
     motions : dict of Phase to Motion
         How each phase was moved onto the one that the mask was drawn on.
@@ -39,6 +44,7 @@ class Region:
     roi: Roi
     frame: Frame
     scans: dict[Phase, Scan]
+    hu: dict[Phase, NDArray[np.float32]]
     problems: Problems
     motions: dict[Phase, Motion]
 
@@ -104,7 +110,7 @@ def build_region(
         raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
     notes += [(f"used without this phase: {reason}", file) for reason, file in refused]
     scans = {phase: found[phase][0] for phase in phases}
-    return Region(frame.roi(phases), frame, scans, tuple(notes), motions)
+    return Region(frame.roi(phases), frame, scans, phases, tuple(notes), motions)
 
 
 def _drawn_on(

@@ -25,7 +25,8 @@ from shared.preprocessing import PreprocessingSettings
 # Reasons why phases were left out, each with its file below the patient's folder.
 Problems = tuple[tuple[str, str], ...]
 
-_PROBLEMS = "problems"
+# One entry: safetensors writes several in no fixed order.
+_ABOUT = "about"
 _PIECE_BYTES = 1 << 17
 
 
@@ -66,8 +67,11 @@ def roi_path(cache_dir: Path, content: str, settings: PreprocessingSettings) -> 
     return cache_dir / f"{name.hexdigest()}.safetensors"
 
 
-def save_roi(roi: Roi, path: Path, problems: Problems = ()) -> None:
-    """Write a region, and what was wrong with phases left out, all at once or not at all."""
+def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> None:
+    """Write a region, and what was wrong with phases left out, all at once or not at all.
+
+    `facts` is text for people (`client.preparation.facts`); nothing is trained on it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {
         "phases": roi.phases,
@@ -75,8 +79,9 @@ def save_roi(roi: Roi, path: Path, problems: Problems = ()) -> None:
         "present": roi.present,
         "spacing_mm": np.array([roi.spacing_mm], np.float32),
     }
+    about = json.dumps({"problems": problems, "facts": facts})
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(save(tensors, metadata={_PROBLEMS: json.dumps(problems)}))
+    partial.write_bytes(save(tensors, metadata={_ABOUT: about}))
     partial.replace(path)
 
 
@@ -97,12 +102,22 @@ def load_roi(path: Path) -> Roi:
     )
 
 
+def load_facts(path: Path) -> str:
+    """Return what was kept with a region for people to see; empty where nothing was."""
+    return str(_about(path)["facts"])
+
+
+def _about(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="numpy") as stream:
+        about: dict[str, Any] = json.loads(stream.metadata()[_ABOUT])
+    return about
+
+
 def load_intact(path: Path) -> tuple[Roi, Problems] | None:
     """Return a region and its problems, or None where the file is absent or damaged."""
     try:
         roi = load_roi(path)
-        with safe_open(path, framework="numpy") as stream:
-            problems = json.loads(stream.metadata()[_PROBLEMS])
+        problems = _about(path)["problems"]
         return roi, tuple((str(reason), str(file)) for reason, file in problems)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         return None

@@ -98,8 +98,8 @@ class Frame:
             )
         return cls(lattice, labels, settings, mask.grid.space)
 
-    def bring_in(self, scan: Scan, file: Path) -> NDArray[np.float16]:
-        """Return a phase's normalised intensities in the frame, shape (D, H, W).
+    def bring_in(self, scan: Scan, file: Path) -> NDArray[np.float32]:
+        """Return a phase's HU in the frame, clipped to the window, shape (D, H, W).
 
         Raises
         ------
@@ -129,8 +129,8 @@ class Frame:
             )
         return read_near(scan, self.lattice.wider(reach_mm), self.settings.window_hu)
 
-    def finish(self, hu: NDArray[np.float32], file: Path) -> NDArray[np.float16]:
-        """Return normalised intensities from HU on the lattice, shape (D, H, W).
+    def finish(self, hu: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
+        """Return a phase's HU on the lattice, shape (D, H, W), once they are known to fit.
 
         Raises
         ------
@@ -138,15 +138,16 @@ class Frame:
             The mask lies on what is neither liver nor tumour.
         """
         _check_tissue(hu, self.labels, file)
-        return normalise(hu, self.labels, self.settings).astype(np.float16)
+        return hu
 
-    def roi(self, phases: Mapping[Phase, NDArray[np.float16]]) -> Roi:
-        """Return the region from the phases that were brought in."""
+    def roi(self, phases: Mapping[Phase, NDArray[np.float32]]) -> Roi:
+        """Return the region from the HU of the phases that were brought in."""
         stacked = np.zeros((len(PHASES), *self.settings.shape), np.float16)
         present = np.zeros(len(PHASES), np.uint8)
         for index, phase in enumerate(PHASES):
             if phase in phases:
-                stacked[index], present[index] = phases[phase], 1
+                stacked[index] = normalise(phases[phase], self.labels, self.settings)
+                present[index] = 1
         return Roi(stacked, self.labels, present, self.lattice.spacing_mm)
 
 

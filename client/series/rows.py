@@ -50,6 +50,11 @@ class SeriesRow:
     reason: str
     evidence: str
 
+    @property
+    def used(self) -> bool:
+        """Whether it is one of the patient's phases."""
+        return self.decision == "used"
+
 
 def row_of(
     stack: Stack,

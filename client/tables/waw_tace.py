@@ -91,20 +91,20 @@ def _bring(source: Path, patient: Path) -> Brought:
             masks[mask["phase"]].append(file)
         else:
             left.append(f"{file.name}: {'native' if scan else 'no scan or mask of the layout'}")
-    phase = next((phase for phase in _MASK_ORDER if masks.get(phase)), None)
-    if phase is None:
+    drawn = next((number for number in _MASK_ORDER if masks.get(number)), None)
+    if drawn is None:
         return Brought(patient.name, tuple(phases), (), (*left, "no mask"))
-    others = [f.name for p in sorted(masks) if p != phase for f in masks[p]]
+    others = [f.name for p in sorted(masks) if p != drawn for f in masks[p]]
     left += [f"{name}: drawn on another phase" for name in others]
     try:
-        joined = _join(masks[phase])
+        joined = _join(masks[drawn])
     except ImagingError as error:
         return Brought(
             patient.name, tuple(phases), (), (*left, f"{error.file.name}: {error.reason}")
         )
     image = joined.grid.place(joined.voxels, joined.grid.whole)
     sitk.WriteImage(image, str(patient / "mask.nii.gz"), useCompression=True)
-    used = tuple(file.name for file in masks[phase])
+    used = tuple(file.name for file in masks[drawn])
     return Brought(patient.name, tuple(phases), used, (*left, _NO_LIVER))
 
 

@@ -247,7 +247,7 @@ def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatc
     def read_nothing(*_: object) -> None:
         raise AssertionError("an image was read although nothing changed")
 
-    monkeypatch.setattr("client.cohort.build_roi", read_nothing)
+    monkeypatch.setattr("client.cohort.build_region", read_nothing)
     assert prepare(site) == first
 
 
@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_opened_is_told_without_a_name_in_the_log(
         raise ValueError(f"something about {site / 'good'}")
 
     monkeypatch.setattr(cache, "content_digest", deny)
-    monkeypatch.setattr("client.cohort.build_roi", fail)
+    monkeypatch.setattr("client.cohort.build_region", fail)
     with caplog.at_level(logging.DEBUG):
         prepared = prepare(site)
     reasons = {row.patient_id: row.reason for row in prepared.set_aside}

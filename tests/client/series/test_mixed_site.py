@@ -127,7 +127,7 @@ def test_nothing_is_read_again_where_nothing_changed(
 
     with monkeypatch.context() as patched:
         patched.setattr("client.series.patient.read_headers", read_nothing)
-        patched.setattr("client.cohort.build_roi", read_nothing)
+        patched.setattr("client.cohort.build_region", read_nothing)
         assert prepare(site) == first
     for kept in (site.parent / "cache" / "series").iterdir():
         kept.write_text(kept.read_text()[:40])

@@ -1,0 +1,1 @@
+"""A prepared site, looked at by its own people: numbers, pictures, a page."""

@@ -1,0 +1,95 @@
+"""What is known of each prepared region, for people to look through: no model sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from client.region import Region
+from client.series.choose import Choice
+from client.series.headers import dicom_candidates, read_headers
+from client.series.timing import LATEST_S, elapsed_s
+from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+
+# Fewer voxels than this say little of a tissue.
+_FEWEST_VOXELS = 10
+
+
+@dataclass(frozen=True)
+class PhaseFacts:
+    """One phase of a region.
+
+    Attributes
+    ----------
+    in_plane_mm, slice_mm : float
+        Distance of voxels in a slice, and of slices, as acquired.
+    liver_hu, tumour_hu : float or None
+        Medians in the region; None where it holds too little of either.
+    seconds : float or None
+        From the start of the injection to the first file, where the headers tell.
+    """
+
+    in_plane_mm: float
+    slice_mm: float
+    liver_hu: float | None
+    tumour_hu: float | None
+    seconds: float | None
+
+
+RegionFacts = dict[Phase, PhaseFacts]
+_FACTS: TypeAdapter[RegionFacts] = TypeAdapter(RegionFacts)
+
+
+def facts_of(region: Region, files: Mapping[Phase, Path]) -> RegionFacts:
+    """Measure the phases of a region; `files` holds one DICOM file a phase, where there is one."""
+    return {
+        phase: PhaseFacts(
+            in_plane_mm=round(scan.grid.spacing_mm[0], 4),
+            slice_mm=round(scan.grid.spacing_mm[2], 4),
+            liver_hu=_median(region.hu[phase], region.roi.mask == LIVER_LABEL),
+            tumour_hu=_median(region.hu[phase], region.roi.mask == TUMOUR_LABEL),
+            seconds=_seconds(files.get(phase)),
+        )
+        for phase, scan in (
+            (phase, region.scans[phase]) for phase in PHASES if phase in region.scans
+        )
+    }
+
+
+def first_files(folder: Path, choice: Choice | None) -> dict[Phase, Path]:
+    """Return one DICOM file of each phase of a patient's folder, where there is one."""
+    if choice is not None:
+        return {phase: files[0] for phase, files in choice.phases.items()}
+    folders = {phase: folder / phase for phase in PHASES}
+    found = {phase: dicom_candidates(path) for phase, path in folders.items() if path.is_dir()}
+    return {phase: files[0] for phase, files in found.items() if files}
+
+
+def to_text(facts: RegionFacts) -> str:
+    """Return facts as JSON."""
+    return _FACTS.dump_json(facts).decode()
+
+
+def from_text(text: str) -> RegionFacts:
+    """Return facts from JSON; none where it holds none."""
+    try:
+        return _FACTS.validate_json(text)
+    except ValidationError:
+        return {}
+
+
+def _median(hu: NDArray[np.float32], where: NDArray[np.bool_]) -> float | None:
+    if where.sum() < _FEWEST_VOXELS:
+        return None
+    return round(float(np.median(hu[where])), 1)
+
+
+def _seconds(file: Path | None) -> float | None:
+    headers = read_headers([file])[0] if file is not None else []
+    if not headers or headers[0].contrast_s is None or headers[0].acquired_s is None:
+        return None
+    seconds = elapsed_s(headers[0].contrast_s, headers[0].acquired_s)
+    return round(seconds, 1) if abs(seconds) <= LATEST_S else None
