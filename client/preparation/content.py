@@ -14,7 +14,7 @@ from client.series.rows import SeriesRow
 from shared.reporting.names import TASK_SHORT_NAMES
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, Task
 
-_UNIT = {"mvi": "positive", "rfs": "events", "os": "deaths"}
+_UNIT = {"mvi": ("positive", "positive"), "rfs": ("event", "events"), "os": ("death", "deaths")}
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class TaskCount:
     task : str
     usable, positive, complete : int
         With a region and the label; of these with an event or MVI; of these with three phases.
-    unit : str
-        What `positive` counts.
     """
 
     task: Task
@@ -41,9 +39,9 @@ class TaskCount:
         return TASK_SHORT_NAMES[self.task]
 
     @property
-    def unit(self) -> str:
-        """What is counted as positive."""
-        return _UNIT[self.task]
+    def told(self) -> str:
+        """How many had the event, or MVI."""
+        return f"{self.positive} {_UNIT[self.task][self.positive != 1]}"
 
 
 @dataclass(frozen=True)

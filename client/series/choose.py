@@ -108,6 +108,10 @@ def _of_studies(
     judged: Sequence[Judged], studies: set[str]
 ) -> tuple[list[Judged], dict[Stack, tuple[str, str]]]:
     """Keep the candidates of one study: phases of two examinations are no triphasic scan."""
+    patients = {candidate.stack.first.patient for candidate, known in judged if known.phase}
+    if len(patients) > 1:
+        reason = f"series of {len(patients)} patients in one folder: leave those of this patient"
+        return [], {candidate.stack: ("set aside", reason) for candidate, _ in judged}
     present = {candidate.stack.first.study_uid for candidate, known in judged if known.phase}
     if studies & present:
         kept, reason = studies, "of another study than the mask, or than the series named by hand"

@@ -6,6 +6,7 @@ are: descriptions are shown as understood (`client.series.description`), identif
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,12 @@ from client.imaging.dicom import is_other
 from client.series.timing import time_of_day_s
 
 _TAGS = (
-    *(
-        "Modality",
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "SeriesInstanceUID",
-        "StudyInstanceUID",
-        "FrameOfReferenceUID",
-    ),
-    *("SeriesDescription", "ProtocolName", "ImageType", "ConvolutionKernel", "BodyPartExamined"),
+    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"),
+    *("FrameOfReferenceUID", "Modality", "SeriesDescription", "ImageType", "ConvolutionKernel"),
     *("SeriesNumber", "AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier"),
     *("AcquisitionTime", "AcquisitionDateTime", "TriggerTime", "ContrastBolusStartTime"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
-    *("Rows", "Columns", "NumberOfFrames", "BurnedInAnnotation", "StudyDate"),
+    *("Rows", "Columns", "NumberOfFrames", "BurnedInAnnotation"),
 )
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"})
@@ -44,6 +38,8 @@ class SliceHeader:
     ----------
     file : Path
     instance_uid, series_uid, study_uid, frame_uid : str
+    patient : str
+        A digest of the header's patient, only to see whether all files are of one.
     description : str
         Free text; never shown or kept as it is.
     modality : str
@@ -73,6 +69,7 @@ class SliceHeader:
     series_uid: str
     study_uid: str
     frame_uid: str
+    patient: str
     description: str
     modality: str
     is_image: bool
@@ -147,6 +144,7 @@ def _reduce(file: Path, dataset: pydicom.Dataset) -> SliceHeader:
         series_uid=str(dataset.SeriesInstanceUID),
         study_uid=str(dataset.get("StudyInstanceUID") or ""),
         frame_uid=str(dataset.get("FrameOfReferenceUID") or ""),
+        patient=digest_of(str(dataset.get("PatientID") or "").strip().upper()),
         description=str(dataset.get("SeriesDescription") or ""),
         modality=modality,
         is_image=modality == "CT" and sop_class in ("", *_IMAGES),
@@ -178,14 +176,15 @@ def _values(value: object) -> list[object]:
 
 def _number(value: object) -> float | None:
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(value: object) -> int | None:
     number = _number(value)
-    return None if number is None or number != number else int(number)
+    return None if number is None else int(number)
 
 
 def _seconds(milliseconds: object) -> float | None:

@@ -61,7 +61,9 @@ def _geometry_to_pass_over(stack: Stack) -> str | None:
         side = int(np.argmax(np.abs(stack.normal)))
         return f"a {('sagittal', 'coronal', 'tilted')[side]} reformat, or a localiser"
     if len({header.position_mm for header in stack.slices}) < _FEWEST_SLICES:
-        return f"{len(stack.slices)} images in few places: bolus monitoring or a test"
+        count = len(stack.slices)
+        images = "1 image" if count == 1 else f"{count} images in few places"
+        return f"{images}: a localiser, bolus monitoring or a test"
     if stack.doubled:
         return "slices lie in the same places twice and nothing in their headers tells them apart"
     return None

@@ -7,7 +7,7 @@ import pytest
 from client.series.patient import choose_for_patient
 from client.series.rows import SeriesRow
 from shared.tasks import Phase
-from tests.client.imaging.dicom_files import write_segmentation
+from tests.client.imaging.dicom_files import write_enhanced, write_segmentation
 from tests.client.series.mixed_folder import (
     ARTERIAL,
     DELAYED,
@@ -19,6 +19,7 @@ from tests.client.series.mixed_folder import (
     TRIPHASIC,
     Series,
     labels,
+    trunk,
     write,
 )
 
@@ -57,9 +58,9 @@ def test_three_phases_are_found_among_what_an_archive_exports(tmp_path: Path) ->
     reasons = {r.number: r.reason for r in choose_for_patient(patient).rows if r.decision != "used"}
     assert reasons == {
         "2": "native: without contrast medium",
-        "10": "1 images in few places: bolus monitoring or a test",
+        "10": "1 image: a localiser, bolus monitoring or a test",
         "11": "a localiser",
-        "12": "4 images in few places: bolus monitoring or a test",
+        "12": "4 images in few places: a localiser, bolus monitoring or a test",
         "13": "a projection or rendering, not slices",
         "14": "reconstructed with a sharp kernel, for lung or bone",
         "15": "of the chest",
@@ -239,6 +240,42 @@ def test_two_studies_are_never_mixed(tmp_path: Path) -> None:
     header.StudyInstanceUID = "1.2.3.2"
     header.save_as(patient / "seg.dcm")
     assert chosen(patient) == {"arterial": "13", "portal_venous": "14", "delayed": "15"}
+
+
+def test_series_of_two_patients_in_one_folder_are_set_aside(tmp_path: Path) -> None:
+    def of_another(header: pydicom.Dataset) -> None:
+        header.PatientID = "another"
+
+    patient = write(tmp_path / "a", ARTERIAL, replace(PORTAL, header=of_another))
+    assert chosen(patient) == {}
+    assert row(patient, 4).reason == (
+        "series of 2 patients in one folder: leave those of this patient"
+    )
+
+
+def test_positions_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    patient = write(tmp_path / "a", PORTAL)
+    for file in (patient / "DICOM").rglob("*.dcm"):
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"-163.50000", b"nan       "))
+    (told,) = choose_for_patient(patient).rows
+    assert told.reason == "without a position in space"
+
+
+def test_an_enhanced_multi_frame_ct_is_one_series(tmp_path: Path) -> None:
+    def name(header: pydicom.Dataset) -> None:
+        header.SeriesDescription, header.SeriesNumber = "Arterial", 3
+
+    patient = write(tmp_path / "a", replace(PORTAL, study="1.2.826.0.1.3680043.8.498.1.0"))
+    write_enhanced(
+        patient / "enhanced",
+        trunk("arterial"),
+        spacing_mm=SPACING_MM,
+        origin_mm=ORIGIN_MM,
+        change=name,
+    )
+    assert chosen(patient) == {"arterial": "3", "portal_venous": "4"}
+    assert (row(patient, 3).images, row(patient, 3).confidence) == (18, "high")
 
 
 def test_files_that_are_no_dicom_are_counted(tmp_path: Path) -> None:
