@@ -54,7 +54,7 @@ def seen_phase(enhancement: Enhancement) -> SeenPhase | None:
         return "native"
     if aorta >= 180 and above >= 120:
         return "arterial"
-    if 140 <= aorta < 220 and liver >= 80 and 25 <= above < 105:
+    if 140 <= aorta < 185 and liver >= 80 and 25 <= above < 105:
         return "portal_venous"
     if 80 <= aorta < 125 and liver >= 60 and above < 40:
         return "delayed"
