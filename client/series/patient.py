@@ -1,19 +1,23 @@
 """One patient's folder of mixed series: what is in it, and which files are the phases."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pydicom
 
+from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Volume
+from client.imaging.grid import Scan, Volume
 from client.imaging.read import case_files, find_mask, has_phases, read_mask
 from client.series.choose import Choice, choose_phases
-from client.series.headers import dicom_candidates, read_headers
+from client.series.headers import SliceHeader, dicom_candidates, read_headers
 from client.series.rows import SeriesRow
+from client.series.screen import reason_to_pass_over
+from client.series.stacks import find_stacks
 from shared.tasks import PHASES, Phase
 
 # Raised whenever the same files begin to give another choice: what was kept before is left.
@@ -36,21 +40,31 @@ def mixed_files(folder: Path) -> list[Path]:
 def choose_for_patient(folder: Path, named: Mapping[Phase, str] | None = None) -> Choice:
     """Choose a patient's phases; `named` is what ``phases.csv`` says of this patient."""
     headers, unreadable = read_headers(mixed_files(folder))
-    mask, study = _mask(folder)
+    mask, study = _mask(folder, headers)
     return choose_phases(headers, len(unreadable), mask, mask_study=study, named=named)
 
 
-def _mask(folder: Path) -> tuple[Volume | None, str | None]:
+def _mask(folder: Path, headers: Sequence[SliceHeader]) -> tuple[Volume | None, str | None]:
     """Return the mask and the study that it says it belongs to, as far as they can be had."""
     try:
         file = find_mask(folder)
-        mask = read_mask(file)
+        if file.suffix != ".dcm":
+            return read_mask(file), None
+        mask = read_mask(file, _drawn_on(headers))
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
     except ImagingError:
         return None, None  # told when the region is made
-    if file.suffix != ".dcm":
-        return mask, None
-    header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
     return mask, str(header.get("StudyInstanceUID") or "") or None
+
+
+def _drawn_on(headers: Sequence[SliceHeader]) -> list[Scan]:
+    """Return the scans on which a DICOM mask may have been drawn."""
+    scans: list[Scan] = []
+    for stack in find_stacks(headers):
+        if reason_to_pass_over(stack) is None:
+            with contextlib.suppress(ImagingError):  # told when the series is examined
+                scans.append(open_files(stack.files, stack.files[0].parent))
+    return scans
 
 
 @dataclass(frozen=True)
