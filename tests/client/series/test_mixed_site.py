@@ -174,8 +174,12 @@ def test_what_names_a_person_goes_nowhere(
     write_clinical(site, {"a": GOOD_ROW, "b": GOOD_ROW})
     write(site / "a", *(replace(one, header=poisoned) for one in TRIPHASIC))
     write(site / "b", *(replace(one, header=poisoned, seen="unclear") for one in NAMELESS))
-    damaged = next((site / "a" / "DICOM" / "ST0" / "SE2").iterdir())
-    damaged.write_bytes(damaged.read_bytes()[:-400])
+    for file in (site / "a" / "DICOM").rglob("*.dcm"):
+        file.rename(file.with_name(f"{POISON}{file.name}"))
+    portal = sorted((site / "a" / "DICOM" / "ST0" / "SE2").iterdir())
+    portal[3].write_bytes(portal[3].read_bytes()[:-400])
+    for missing in sorted((site / "a" / "DICOM" / "ST1" / "SE3").iterdir())[8:10]:
+        missing.unlink()
     with caplog.at_level("DEBUG"):
         prepared = prepare(site)
     write_series(prepared.series, tmp_path / "cache" / "series.csv")
