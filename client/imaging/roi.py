@@ -210,16 +210,16 @@ def sample_phase(
 def _check_tissue(hu: NDArray[np.float32], labels: NDArray[np.uint8], file: Path) -> None:
     """Refuse a mask whose liver or tumour is mostly air, fat or bone in a scan.
 
-    It finds masks far off their place, and values that are no HU; a mask that is moved from one
-    soft tissue to another it cannot find.
+    It finds masks far off their place, and values that are no HU. A flipped mask mostly lies on
+    other soft tissue: against that only true positions help, and a person who looks.
     """
     for label, name, low, high in _TISSUE_HU:
         inside = hu[labels == label]
         median = float(np.median(inside)) if len(inside) else None
         if median is not None and not low < median < high:
             raise ImagingError(
-                f"the mask's {name} measures {median:.0f} HU here: the mask is flipped, moved or"
-                " another patient's, or the values are not HU",
+                f"the mask's {name} measures {median:.0f} HU here: the mask is moved or another"
+                " patient's, or the values are not HU",
                 file,
             )
 

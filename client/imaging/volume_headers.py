@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 from isal import igzip, isal_zlib
+from numpy.typing import NDArray
 
 from client.imaging.errors import ImagingError
 
@@ -18,6 +19,7 @@ _NIFTI_TYPES = {
     **{2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8"},
     **{256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"},
 }
+_SKEW = 1e-3
 _TYPES = {
     sitk.sitkUInt8: "u1",
     sitk.sitkInt8: "i1",
@@ -61,7 +63,7 @@ class Header:
     size: tuple[int, int, int] | None = None
 
 
-def read_header(path: Path, pixel_id: int) -> Header:
+def read_header(path: Path, pixel_id: int | None) -> Header:
     """Read how a file stores its voxels.
 
     Parameters
@@ -83,7 +85,7 @@ def read_header(path: Path, pixel_id: int) -> Header:
             text = file.read(_LONGEST_TEXT_BYTES)
     except (OSError, EOFError, isal_zlib.IsalError) as error:  # type: ignore[misc]  # its stub
         raise ImagingError("is damaged or cut short", path) from error
-    if pixel_id not in _TYPES:
+    if pixel_id is None or pixel_id not in _TYPES:
         raise ImagingError("is not one three-dimensional volume of grey values", path)
     return (_nrrd if path.suffix == ".nrrd" else _metaimage)(path, text, _TYPES[pixel_id])
 
@@ -104,6 +106,7 @@ def _nifti(path: Path) -> Header:
         raise ImagingError("is not one three-dimensional volume of grey values", path)
     if not (np.isfinite([offset, slope, intercept]).all() and offset >= _NIFTI_BYTES):
         raise ImagingError("is damaged: its header makes no sense", path)
+    _check_place(raw, order, path)
     return Header(
         dtype=np.dtype(f"{order}{_NIFTI_TYPES[datatype]}"),
         packing="gzip" if packed else "none",
@@ -114,6 +117,58 @@ def _nifti(path: Path) -> Header:
         intercept=intercept if slope else 0.0,
         size=dimensions[1:4],
     )
+
+
+def _check_place(raw: bytes, order: str, path: Path) -> None:
+    """Refuse a file whose two records of where it lies leave a doubt.
+
+    Programs differ in which one they believe, the quaternion (qform) or the matrix (sform): a
+    file in which they disagree is two volumes in one.
+    """
+    q_code, s_code = struct.unpack_from(f"{order}2h", raw, 252)
+    if q_code <= 0 and s_code <= 0:
+        raise ImagingError(
+            "does not say which way its voxels lie (qform and sform codes are 0): convert it anew"
+            " from the original",
+            path,
+        )
+    if s_code <= 0:
+        return
+    sform = np.array(struct.unpack_from(f"{order}12f", raw, 280), np.float64).reshape(3, 4)
+    lengths = np.linalg.norm(sform[:, :3], axis=0)
+    if not np.isfinite(sform).all() or lengths.min() <= 0:
+        raise ImagingError("is damaged: its header makes no sense", path)
+    axes = sform[:, :3] / lengths
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW:
+        raise ImagingError(
+            "its axes are not perpendicular, as of a tilted gantry: give the DICOM series instead,"
+            " or resample it upright",
+            path,
+        )
+    last = np.array(struct.unpack_from(f"{order}3h", raw, 42), np.float64) - 1
+    away = (_qform(raw, order) - sform) @ np.concatenate([np.diag(last), np.ones((1, 3))])
+    if q_code > 0 and not np.abs(away).max() < 0.1 * lengths.min():
+        raise ImagingError(
+            "its two records of where it lies (qform and sform) disagree: convert it anew from the"
+            " original",
+            path,
+        )
+
+
+def _qform(raw: bytes, order: str) -> NDArray[np.float64]:
+    """Return the affine of the quaternion, shape (3, 4), by method 2 of the NIfTI-1 standard."""
+    pixdim = np.array(struct.unpack_from(f"{order}4f", raw, 76), np.float64)
+    b, c, d, *offset = struct.unpack_from(f"{order}6f", raw, 256)
+    a = np.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    axes = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handed = np.array([1, 1, -1 if pixdim[0] < 0 else 1])
+    return np.column_stack([axes * (pixdim[1:] * handed), offset])
 
 
 def _nrrd(path: Path, text: bytes, kind: str) -> Header:
