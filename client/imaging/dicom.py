@@ -62,7 +62,7 @@ class DicomSeries:
         wanted = [one for one in self.slices[box[0]] if one is not None]
         if len(wanted) < len(range(*box[0].indices(len(self.slices)))):
             raise ImagingError(self._gap(box[0]), self.folder)
-        return np.ascontiguousarray(read_hu(wanted)[:, box[1], box[2]])
+        return read_hu(wanted, box[1], box[2])
 
     def _gap(self, places: slice) -> str:
         missing = [i for i in range(places.start, places.stop) if self.slices[i] is None]
@@ -171,9 +171,10 @@ def _doubles(same: Sequence[Slice]) -> list[tuple[str, Path]]:
     """Return a note for each exact double of the first slice at one place; refuse others."""
     if len(same) < 2:
         return []
-    first = read_hu(same[:1])
+    whole = slice(None)
+    first = read_hu(same[:1], whole, whole)
     for other in same[1:]:
-        if not np.array_equal(first, read_hu([other])):
+        if not np.array_equal(first, read_hu([other], whole, whole)):
             raise ImagingError(
                 f"two different slices lie at {spoken(other.position_mm)}:"
                 " several phases or reconstructions in one series; leave one",

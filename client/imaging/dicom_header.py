@@ -4,12 +4,12 @@ The headers are read here rather than by the folder scan of GDCM: that scan leav
 it cannot read without a word, so that a series cut short looks like a shorter one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydicom
 
 from client.imaging.errors import ImagingError
@@ -178,7 +178,7 @@ def _slice(
     stored = _stored_range(header, file)
     if max(abs(value * slope + intercept) for value in stored) > _MOST_HU:
         raise ImagingError("its header makes no sense: rescale slope or intercept", file)
-    unit = next((str(s.RescaleType) for s in sources if s.get("RescaleType")), "")
+    unit = next((str(u) for u in (s.get("RescaleType") for s in sources) if u), "")
     if unit.strip().upper() not in _HU_TYPES:
         raise ImagingError("its values are not HU: a map of something else", file)
     return Slice(
@@ -201,11 +201,11 @@ def _slice(
 
 def _numbers(sources: Sequence[pydicom.Dataset], tag: str, file: Path) -> tuple[float, ...]:
     name, length = _NEEDED[tag]
-    value = next((s[tag].value for s in sources if s.get(tag) not in (None, "")), None)
+    value = next((v for v in (s.get(tag) for s in sources) if v not in (None, "")), None)
     if value is None:
         raise ImagingError(f"a slice has no {name}", file)
     numbers = tuple(float(x) for x in (value if length > 1 else [value]))
-    if len(numbers) != length or not np.isfinite(numbers).all():
+    if len(numbers) != length or not all(map(math.isfinite, numbers)):
         raise ImagingError("a slice's geometry is not made of numbers", file)
     return numbers
 

@@ -20,24 +20,31 @@ from client.imaging.dicom_header import Slice
 from client.imaging.errors import ImagingError
 from client.imaging.grid import AIR_HU
 
+# Rows and columns to keep.
+Part = tuple[slice, slice]
 _DAMAGED = "cannot be decoded: it is damaged or cut short"
 
 
-def read_hu(slices: Sequence[Slice]) -> NDArray[Any]:
-    """Return slices of one size as HU, shape (n, h, w); nothing is below -1024.
+def read_hu(slices: Sequence[Slice], rows: slice, columns: slice) -> NDArray[Any]:
+    """Return a part of slices of one size as HU, shape (n, h, w); nothing is below -1024.
 
     Raises
     ------
     ImagingError
         A slice is damaged, cut short, or encoded in a way that nothing here decodes.
     """
+    padded = any(_is_padded(one) for one in slices)
+    # Which padding is outside the field of view is told by the edge of the slice.
+    part = (slice(None), slice(None)) if padded else (rows, columns)
     pixel_id = _pixel_id(slices)
     by_gdcm = all(s.frame is None and not s.inverted for s in slices)
     try:
-        hu = _by_gdcm(slices, pixel_id) if by_gdcm else _by_pydicom(slices, pixel_id)
+        hu = (_by_gdcm if by_gdcm else _by_pydicom)(slices, pixel_id, part)
     except RuntimeError:
-        hu = _one_by_one(slices, pixel_id)
-    _fill_padding(hu, slices)
+        hu = _one_by_one(slices, pixel_id, part)
+    if padded:
+        _fill_padding(hu, slices)
+        hu = np.ascontiguousarray(hu[:, rows, columns])
     np.maximum(hu, AIR_HU, out=hu)
     return hu
 
@@ -54,15 +61,16 @@ def _pixel_id(slices: Sequence[Slice]) -> int:
     return int(sitk.sitkInt16 if limits.min <= low and high <= limits.max else sitk.sitkInt32)
 
 
-def _by_gdcm(slices: Sequence[Slice], pixel_id: int) -> NDArray[Any]:
+def _by_gdcm(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
     image = sitk.ReadImage([str(s.file) for s in slices], pixel_id)
     size = (*slices[0].size, len(slices))
     if image.GetSize() != size:
         raise RuntimeError("decoded to another size")
-    return np.asarray(sitk.GetArrayFromImage(image))
+    # Copied while the image lives, which its view does not see to.
+    return np.array(sitk.GetArrayViewFromImage(image)[:, part[0], part[1]])
 
 
-def _by_pydicom(slices: Sequence[Slice], pixel_id: int) -> NDArray[Any]:
+def _by_pydicom(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
     dtype = {sitk.sitkInt16: np.int16, sitk.sitkInt32: np.int32}.get(pixel_id, np.float32)
     hu = np.empty((len(slices), *slices[0].size[::-1]), dtype)
     for plane, one in zip(hu, slices, strict=True):
@@ -73,10 +81,10 @@ def _by_pydicom(slices: Sequence[Slice], pixel_id: int) -> NDArray[Any]:
         if stored.shape != plane.shape:
             raise RuntimeError("decoded to another size")
         plane[:] = stored * one.slope + one.intercept
-    return hu
+    return np.ascontiguousarray(hu[:, part[0], part[1]])
 
 
-def _one_by_one(slices: Sequence[Slice], pixel_id: int) -> NDArray[Any]:
+def _one_by_one(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
     """Decode each slice by whatever can, and name the one that nothing can."""
     planes = []
     for one in slices:
@@ -85,13 +93,20 @@ def _one_by_one(slices: Sequence[Slice], pixel_id: int) -> NDArray[Any]:
         )
         for attempt in attempts:
             try:
-                planes.append(attempt([one], pixel_id))
+                planes.append(attempt([one], pixel_id, part))
                 break
             except RuntimeError:
                 continue
         else:
             raise ImagingError(_why(one), one.file)
     return np.concatenate(planes)
+
+
+def _is_padded(one: Slice) -> bool:
+    """Return whether a slice's padding is anything but air after clipping."""
+    return one.padding is not None and any(
+        value * one.slope + one.intercept > AIR_HU for value in one.padding
+    )
 
 
 def _fill_padding(hu: NDArray[Any], slices: Sequence[Slice]) -> None:
@@ -102,11 +117,9 @@ def _fill_padding(hu: NDArray[Any], slices: Sequence[Slice]) -> None:
     the body.
     """
     for plane, one in zip(hu, slices, strict=True):
-        if one.padding is None:
+        if one.padding is None or not _is_padded(one):
             continue
         ends = [value * one.slope + one.intercept for value in one.padding]
-        if max(ends) <= AIR_HU:
-            continue
         margin = abs(one.slope) / 4  # for what a float rounds away
         marked = (plane >= min(ends) - margin) & (plane <= max(ends) + margin)
         parts, _ = ndimage.label(marked)
