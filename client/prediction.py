@@ -11,7 +11,7 @@ from shared.model import MultiTaskNet, RoiBatch, ranking_score
 from shared.model_folder import ModelFolder
 from shared.tasks import SURVIVAL_TASKS, SurvivalTask
 
-GROUP_NAMES = {2: ("low", "high"), 3: ("low", "intermediate", "high")}
+GROUP_NAMES = {2: ("low", "high"), 3: ("low", "medium", "high")}
 
 
 @dataclass(frozen=True)

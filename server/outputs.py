@@ -22,7 +22,7 @@ from shared.reporting.content import ActivationSample, RunSummary
 from shared.reporting.page import write_report
 from shared.results import Results, write_metrics_json
 from shared.tasks import SURVIVAL_TASKS
-from shared.training_inputs import training_inputs
+from shared.training_inputs import described_ranges, training_inputs
 
 SET_ASIDE_FILE = "set_aside_counts.csv"
 
@@ -94,7 +94,7 @@ def write_federation(
     write_metrics_json(results, folder / "metrics.json")
     write_rounds(folder, finished.checkpoint)
     write_set_aside_counts(folder, finished.descriptions)
-    write_model(folder / "model", finished, finished.evidence)
+    write_model(folder / "model", finished, finished.evidence, finished.descriptions)
     told = Told(finished.descriptions, finished.evidence, tuple(history))
     content = federation_content(finished.run, results, told)
     write_report(replace(content, activation=activation), folder / "report.html")
@@ -140,9 +140,15 @@ def training_patients(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def write_model(
-    folder: Path, trained: TrainedFederation, evidence: ModelEvidence | None = None
+    folder: Path,
+    trained: TrainedFederation,
+    evidence: ModelEvidence | None = None,
+    descriptions: Sequence[Description] = (),
 ) -> None:
-    """Write the federation's best model with its card and, where judged, its frozen thresholds."""
+    """Write the federation's best model with its card and, where judged, its frozen thresholds.
+
+    What the sites describe of their patients goes in as what the model has seen.
+    """
     weights = best_weights(trained.checkpoint)
     thresholds = None if evidence is None else evidence.thresholds
     about = ModelFolder(
@@ -157,7 +163,7 @@ def write_model(
             versions=trained.run.versions,
         ),
         risk_cuts={} if thresholds is None else {t: thresholds.cuts(t) for t in SURVIVAL_TASKS},
-        inputs=training_inputs(weights),
+        inputs=training_inputs(weights, described_ranges(descriptions)),
     )
     metrics = {} if evidence is None else evidence.metrics()
     write_model_folder(folder, weights, about, model_card(about, metrics))

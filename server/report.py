@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.evidence import ModelEvidence
+from shared.activation_share import ActivationShares
 from shared.evidence import mvi, risk_groups, survival
 from shared.evidence.description import Description
 from shared.evidence.hidden import hidden
@@ -77,8 +78,20 @@ def federation_content(run: RunSummary, results: Results, told: Told) -> ReportC
         decision=decision_curves(evidence),
         horizons=horizon_scores(evidence),
         characteristics=characteristics(ordered),
+        activation_shares=activation_shares(evidence),
         hidden=hidden(evidence.answers, evidence.request.horizons_months),
     )
+
+
+def activation_shares(evidence: ModelEvidence) -> dict[Cohort, ActivationShares]:
+    """Return the sums over the sites that tell theirs, external patients first."""
+    found = {}
+    for cohort in JUDGED[::-1]:
+        told = [part.activation for part in evidence.parts(cohort)]
+        known = [shares for shares in told if shares is not None]
+        if known:
+            found[cohort] = sum(known, start=ActivationShares())
+    return found
 
 
 def _mvi(evidence: ModelEvidence, cohort: Cohort) -> list[MviSums]:

@@ -35,6 +35,12 @@ class ActivationShares:
     tumour_volume: float = 0.0
     margin_volume: float = 0.0
 
+    def __post_init__(self) -> None:
+        sums = (self.in_tumour, self.in_margin, self.tumour_volume, self.margin_volume)
+        # Sums over patients of numbers in [0, 1], give or take their rounding.
+        if self.patients < 0 or not all(0 <= s <= self.patients * (1 + 1e-9) for s in sums):
+            raise ValueError("shares of activation must lie in [0, 1] for each patient")
+
     def __add__(self, other: "ActivationShares") -> "ActivationShares":
         return ActivationShares(
             self.patients + other.patients,

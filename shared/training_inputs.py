@@ -7,12 +7,13 @@ answers with the same assurance for a patient unlike all of these; only a compar
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.evidence.description import Description
 from shared.model import DIRECT_FEATURE_NAMES
 from shared.tasks import PHASES, Phase
 from shared.weights import Weights
@@ -23,6 +24,8 @@ Range = tuple[float, float]
 # at least 8 of 9 patients of any (Chebyshev).
 DEVIATIONS = 3.0
 DIAMETER = "tumour_diameter_mm"
+DESCRIBED = ("in_plane_spacing_mm", "slice_spacing_mm")
+_LEAST_SPREAD = 0.05
 INTENSITY = "intensity"
 
 
@@ -82,6 +85,26 @@ def training_inputs(
         low, high = _around(mean[size], deviation[size])
         ranges[DIAMETER] = (math.exp(low), math.exp(high))
     return TrainingInputs(shares, {**ranges, **(described or {})})
+
+
+def described_ranges(descriptions: Iterable[Description]) -> dict[str, Range]:
+    """Return ranges of what only the sites' descriptions of their training patients tell.
+
+    By the same rule as the features': mean plus or minus three deviations, from sums; where all
+    patients are alike, five percent to either side.
+    """
+    about = [d.cohorts["training"] for d in descriptions if "training" in d.cohorts]
+    ranges: dict[str, Range] = {}
+    for name in DESCRIBED:
+        sums = [cohort.measures[name] for cohort in about]
+        patients = sum(s.patients for s in sums)
+        if patients:
+            mean = sum(s.total for s in sums) / patients
+            variance = max(0.0, sum(s.square for s in sums) / patients - mean**2)
+            deviation = max(math.sqrt(variance), _LEAST_SPREAD * mean / DEVIATIONS)
+            low, high = _around(mean, deviation)
+            ranges[name] = (max(0.0, low), high)
+    return ranges
 
 
 def measured(values: NDArray[np.float32], known: NDArray[np.float32]) -> dict[str, float]:

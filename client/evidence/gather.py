@@ -1,18 +1,30 @@
 """Answers to the coordinator's question how good a model is at this institution."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from client.activation import activation_map
+from client.batches import collate
 from client.cohort import PreparedCase
-from client.evaluation import predict_cases
+from client.evaluation import BATCH_SIZE, predict_cases
 from client.evidence.mvi import mvi_sums
 from client.evidence.rule import Rule
 from client.evidence.survival import survival_sums
 from client.site import Site
 from client.split import split_cases
+from shared.activation_share import ActivationShares, activation_shares
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence
 from shared.metrics.predictions import Predictions
 from shared.model import MultiTaskNet
 from shared.plan import Plan
 from shared.results import Cohort
+from shared.tasks import TUMOUR_LABEL
+
+# Of patients that the model did not learn from.
+MAPPED: tuple[Cohort, ...] = ("internal", "external")
 
 
 def cohorts_of(site: Site, plan: Plan) -> dict[Cohort, tuple[PreparedCase, ...]]:
@@ -38,10 +50,29 @@ def gather_evidence(
             predictions = predict_cases(
                 model, plan, cases, (site.name,) * len(cases), site.torch_device
             )
-            cohorts[cohort] = cohort_sums(
+            sums = cohort_sums(
                 predictions, curve_months(plan), site.name, cohort, request, rule_of(site)
             )
+            if request.thresholds is not None and cohort in MAPPED and sums.patients is not None:
+                shares = activation_sums(model, cases, site.torch_device, rule_of(site))
+                sums = replace(sums, activation=shares)
+            cohorts[cohort] = sums
     return Evidence(site.name, site.minimum_count, cohorts)
+
+
+def activation_sums(
+    model: MultiTaskNet, cases: Sequence[PreparedCase], device: torch.device, rule: Rule
+) -> ActivationShares | None:
+    """Return the shares of the maps of death in tumour and margin, summed over patients.
+
+    None where those with a map, or those without, are too few to be told. No map leaves.
+    """
+    total = ActivationShares()
+    for start in range(0, len(cases), BATCH_SIZE):
+        batch = collate(cases[start : start + BATCH_SIZE]).to(device)
+        maps = activation_map(model, batch, "os")
+        total = total + activation_shares(maps, (batch.mask == TUMOUR_LABEL).cpu().numpy())
+    return total if rule.told_part(total.patients, len(cases)) is not None else None
 
 
 def curve_months(plan: Plan) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.activation_share import ActivationShares
 from shared.evidence.axes import PROBABILITY, RISK
 from shared.evidence.cells import Cells, FloatArray
 from shared.results import Cohort
@@ -146,9 +147,13 @@ class CohortSums:
     ----------
     patients : int or None
         Patients of the cohort; None where they are fewer than the site's minimum.
+    activation : ActivationShares or None
+        How much of the maps of death lies in the tumour; None where it is withheld, or was not
+        asked for.
     """
 
     patients: int | None = 0
+    activation: ActivationShares | None = None
     mvi: MviSums = field(default_factory=MviSums)
     rfs: SurvivalSums = field(default_factory=SurvivalSums)
     os: SurvivalSums = field(default_factory=SurvivalSums)

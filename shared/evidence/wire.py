@@ -12,6 +12,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord
 from numpy.typing import NDArray
 
+from shared.activation_share import ActivationShares
 from shared.evidence.cells import Cells, FloatArray
 from shared.evidence.description import (
     MANUFACTURERS,
@@ -25,6 +26,7 @@ from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums
 from shared.results import COHORTS, Cohort
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS
 
+_SHARES = ("in_tumour", "in_margin", "tumour_volume", "margin_volume")
 K = TypeVar("K", bound=str)
 _WITHHELD = -1
 _UNSIGNED = (np.uint8, np.uint16, np.uint32)
@@ -133,6 +135,7 @@ def write_evidence_records(evidence: Evidence) -> tuple[ArrayRecord, MetricRecor
     out.count("minimum-count", evidence.minimum_count)
     for cohort, sums in evidence.cohorts.items():
         out.count(f"{cohort}/patients", sums.patients)
+        _write_activation(out, f"{cohort}/activation", sums.activation)
         mvi = sums.mvi
         out.count(f"{cohort}/mvi/labelled", mvi.labelled)
         out.cells(f"{cohort}/mvi/scores", mvi.scores)
@@ -148,6 +151,12 @@ def write_evidence_records(evidence: Evidence) -> tuple[ArrayRecord, MetricRecor
             out.several(f"{key}/groups", survival.groups)
             out.several(f"{key}/calibration", survival.calibration)
     return out.records()
+
+
+def _write_activation(out: _Writer, key: str, shares: ActivationShares | None) -> None:
+    out.count(f"{key}/maps", None if shares is None else shares.patients)
+    for name in _SHARES:
+        out.numbers[f"{key}/{name}"] = 0.0 if shares is None else getattr(shares, name)
 
 
 def read_evidence_records(site: str, arrays: ArrayRecord, numbers: MetricRecord) -> Evidence:
@@ -177,10 +186,17 @@ def _cohort_sums(read: _Reader, cohort: Cohort) -> CohortSums:
     )
     return CohortSums(
         patients=read.count(f"{cohort}/patients"),
+        activation=_activation(read, f"{cohort}/activation"),
         mvi=mvi,
         rfs=_survival_sums(read, f"{cohort}/rfs"),
         os=_survival_sums(read, f"{cohort}/os"),
     )
+
+
+def _activation(read: _Reader, key: str) -> ActivationShares | None:
+    maps = read.count(f"{key}/maps")
+    sums = {name: read.number(f"{key}/{name}") for name in _SHARES}
+    return None if maps is None else ActivationShares(maps, **sums)
 
 
 def _survival_sums(read: _Reader, key: str) -> SurvivalSums:

@@ -195,7 +195,7 @@ def test_groups_are_named_from_their_cuts() -> None:
     assert [risk_group(risk, (0.0,)) for risk in (-1.0, 0.0, 0.1)] == ["low", "low", "high"]
     assert [risk_group(risk, (0.0, 1.0)) for risk in (-1.0, 0.5, 2.0)] == [
         "low",
-        "intermediate",
+        "medium",
         "high",
     ]
     assert risk_group(2.5, (0.0, 1.0, 2.0)) == "4 of 4"

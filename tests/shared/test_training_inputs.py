@@ -7,10 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from shared.evidence.description import CohortDescription, Description, MeasureSums
 from shared.model import DIRECT_FEATURE_NAMES, DIRECT_FEATURES, RoiBatch, direct_features
 from shared.regions import region_weights
 from shared.standardisation import FeatureSums
-from shared.training_inputs import measured, outside, training_inputs
+from shared.training_inputs import described_ranges, measured, outside, training_inputs
 
 
 def cube(edge: int, present: tuple[float, float, float] = (1, 1, 1)) -> RoiBatch:
@@ -72,6 +73,25 @@ def test_a_patient_unlike_the_others_is_told_by_quantity() -> None:
     assert not [name for name in found if "portal" in name or "delayed" in name]
     assert found["intensity_arterial_core"].value == pytest.approx(1.0)
     assert found["intensity_arterial_core"].seen == pytest.approx((1.7, 2.3))
+
+
+def described(site: str, spacings_mm: list[float]) -> Description:
+    total, square = sum(spacings_mm), sum(s**2 for s in spacings_mm)
+    measures = CohortDescription().measures
+    measures |= {"slice_spacing_mm": MeasureSums(len(spacings_mm), total, square)}
+    return Description(site, 1, {"training": CohortDescription(measures=measures)}, {}, 0)
+
+
+def test_what_sites_describe_becomes_a_range_by_the_same_rule() -> None:
+    spacings = [1.0, 2.5, 5.0, 5.0, 3.0]
+    ranges = described_ranges([described("a", spacings[:2]), described("b", spacings[2:])])
+    mean, deviation = np.mean(spacings), np.std(spacings)
+    # Never below zero: a length has no negative end.
+    assert ranges.keys() == {"slice_spacing_mm"}
+    assert ranges["slice_spacing_mm"] == pytest.approx((0.0, mean + 3 * deviation))
+    alike = described_ranges([described("a", [2.5, 2.5])])
+    assert alike["slice_spacing_mm"] == pytest.approx((2.375, 2.625))
+    assert described_ranges([described("a", [])]) == {}
 
 
 def test_what_no_site_could_share_has_no_range() -> None:

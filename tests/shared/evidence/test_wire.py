@@ -7,6 +7,7 @@ import pytest
 from flwr.app import Array, ConfigRecord, Message, MessageType, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from shared.activation_share import ActivationShares
 from shared.evidence import messages
 from shared.evidence.cells import Cells
 from shared.evidence.description import REASONS, CohortDescription, Description, MeasureSums
@@ -32,6 +33,7 @@ EVIDENCE = Evidence(
         "training": CohortSums(patients=None, mvi=MviSums(labelled=None)),
         "internal": CohortSums(
             patients=20,
+            activation=ActivationShares(19, 4.5, 9.25, 1.0, 3.5),
             mvi=MviSums(
                 labelled=18,
                 scores=cells(3, 2),
@@ -136,6 +138,11 @@ def break_finiteness(content: RecordDict) -> None:
     content.array_records[messages.SUMS]["internal/mvi/squared_error"] = Array(bad)
 
 
+def break_shares(content: RecordDict) -> None:
+    # More than all of the activation of 19 patients.
+    content.metric_records[messages.NUMBERS]["internal/activation/in_tumour"] = 20.0
+
+
 def break_cells(content: RecordDict) -> None:
     starts = Array(np.array([0, 7, 4]))
     content.array_records[messages.SUMS]["internal/mvi/scores/starts"] = starts
@@ -161,6 +168,7 @@ def name_an_unknown_cohort(content: RecordDict) -> None:
         (break_sign, ErrorCode.MALFORMED_MESSAGE),
         (break_finiteness, ErrorCode.MALFORMED_MESSAGE),
         (break_cells, ErrorCode.MALFORMED_MESSAGE),
+        (break_shares, ErrorCode.MALFORMED_MESSAGE),
         (break_count, ErrorCode.MALFORMED_MESSAGE),
         (name_an_unknown_cohort, ErrorCode.MALFORMED_MESSAGE),
     ],
