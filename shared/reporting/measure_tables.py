@@ -139,8 +139,8 @@ def characteristics_table(characteristics: Sequence[Characteristic]) -> Table:
         Row(
             f"{row.name}, {row.unit}" if row.unit else row.name,
             (
-                _summary(row.overall, row.unit),
-                *(_summary(row.by_site.get(site), row.unit) for site in sites),
+                _summary(row.overall, row),
+                *(_summary(row.by_site.get(site), row) for site in sites),
             ),
         )
         for row in characteristics
@@ -220,25 +220,27 @@ def _estimate(estimate: Estimate | None) -> Cell:
     return Cell(value_text(estimate), interval_text(estimate))
 
 
-def _summary(summary: Summary | None, unit: str) -> Cell:
+def _summary(summary: Summary | None, row: Characteristic) -> Cell:
     if summary is None:
         return Cell(_DASH)
     note = "" if summary.difference is None else f"SMD {summary.difference:.2f}"
-    return Cell(_value(summary, unit), note)
+    return Cell(_value(summary, row), note)
 
 
-def _value(summary: Summary, unit: str) -> str:
+def _value(summary: Summary, row: Characteristic) -> str:
     if summary.patients is None:
         return FEW
     if summary.mean is not None:
-        digits = 0 if abs(summary.mean) >= _LARGE else 2
+        # All cells of a row alike.
+        typical = summary.mean if row.overall.mean is None else row.overall.mean
+        digits = 0 if abs(typical) >= _LARGE else 2
         spread = "" if summary.deviation is None else f" ± {summary.deviation:.{digits}f}"
         return f"{summary.mean:.{digits}f}{spread}"
     if summary.count is not None and summary.patients:
         return f"{summary.count} ({summary.count / summary.patients:.0%})"
     if summary.patients == 0:
         return "none known"
-    return _DASH if unit else FEW
+    return _DASH if row.unit else FEW
 
 
 def _years(months: float) -> str:

@@ -67,7 +67,9 @@ def _panel(axis: Axes, key: Key, curves: Sequence[CalibrationCurve], most: int) 
         colour, dash, marker = _LOOK[curve.cohort]
         order = np.argsort(curve.predicted, kind="stable")
         x, y, n = (v[order] for v in (curve.predicted, curve.observed, curve.patients))
-        axis.plot(x, y, color=colour, ls=dash, lw=1.2)
+        # Weights for censoring can carry the share of a small group beyond 1.
+        y = np.minimum(y, 1.0)
+        axis.plot(x, y, color=colour, ls=dash, lw=0.9, alpha=0.7)
         low, high = _AREAS
         axis.scatter(
             x,
@@ -104,7 +106,7 @@ def _description(panels: dict[Key, list[CalibrationCurve]]) -> str:
     for key, curves in panels.items():
         for curve in curves:
             points = [
-                f"{predicted:.0%} predicted, {observed:.0%} observed (n = {n})"
+                f"{predicted:.0%} predicted, {min(observed, 1):.0%} observed (n = {n})"
                 for predicted, observed, n in zip(
                     curve.predicted, curve.observed, curve.patients, strict=True
                 )
