@@ -2,13 +2,15 @@
 
 Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk groups, median times, what
 lies outside what the model saw), ``prediction.png`` (the same on one sheet, with the activation
-map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over the patient's CT.
+map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over the patient's CT. The patient's
+folder has the contract's phases, or mixed DICOM series beside a mask: then the phases are chosen
+as at a site, and the file says which series they are.
 """
 
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +24,8 @@ from client.cohort import build_region, build_roi
 from client.imaging.errors import ImagingError
 from client.prediction import Prediction, predict
 from client.prediction_sheet import prediction_sheet
+from client.series.choose import Choice
+from client.series.patient import choose_for_patient, is_mixed
 from client.unfamiliar import warnings_for
 from shared.activation_share import activation_shares
 from shared.bundle_network import pack
@@ -64,17 +68,19 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
         The patient's folder cannot be used.
     """
     model, about = read_model_folder(settings.model)
-    region = build_region(settings.patient, about.preprocessing)
+    choice = choose_for_patient(settings.patient) if is_mixed(settings.patient) else None
+    region = build_region(settings.patient, about.preprocessing, choice)
     batch = stack_rois([region.roi]).to(torch.device(settings.device))
     model = model.to(batch.phases.device)
     prediction = predict(model, batch, about)
     maps = {task: activation_map(model, batch, task) for task in TASKS}
-    warnings = warnings_for(region, batch, about)
+    warnings = (*warnings_for(region, batch, about), *_unsure(choice))
     shares = activation_shares(maps["os"], region.roi.mask[None] == TUMOUR_LABEL)
     told = {
         **as_json(prediction, about, settings),
         "phases": list(region.scans),
         "left_out": [{"file": file, "reason": reason} for reason, file in region.problems],
+        "series": [asdict(row) for row in choice.rows] if choice else [],
         "warnings": list(warnings),
         "os_activation": {
             "in_tumour": shares.mean(shares.in_tumour),
@@ -134,6 +140,15 @@ def notices(about: ModelFolder, settings: PredictSettings) -> tuple[str, ...]:
     notes = [SYNTHETIC] if about.synthetic else []
     notes += [settings.note] if settings.note else []
     return (*notes, "Research software, not a medical device.")
+
+
+def _unsure(choice: Choice | None) -> list[str]:
+    return [
+        f"The {row.phase.replace('_', ' ')} phase is series {row.number}, but that is not sure:"
+        " look at it."
+        for row in (choice.rows if choice else ())
+        if row.decision == "used" and row.confidence == "low"
+    ]
 
 
 def _footer(about: ModelFolder, model: dict[str, Any]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +24,7 @@ from client.unfamiliar import warnings_for
 from shared.config import ConfigurationError
 from shared.model_folder import ModelFolderError
 from tests.client.patients import SMALL, write_patient
+from tests.client.series import mixed_folder
 from tests.shared.model_folders import (
     about_small_model,
     small_plan,
@@ -83,6 +85,22 @@ def test_the_same_patient_is_predicted_the_same_at_every_site(
             here[task]["survival"], there[task]["survival"], rtol=0, atol=1e-5
         )
     assert here["mvi_probability"] == pytest.approx(there["mvi_probability"], abs=1e-5)
+
+
+def test_raw_dicom_is_predicted_like_the_contracts_folder(model: Path, tmp_path: Path) -> None:
+    mixed = mixed_folder.write(tmp_path / "mixed", *mixed_folder.TRIPHASIC)
+    plain = tmp_path / "plain"
+    for number, phase in enumerate(("arterial", "portal_venous", "delayed"), start=1):
+        source = mixed / "DICOM" / f"ST{number % 2}" / f"SE{number}"
+        shutil.copytree(source, plain / phase)
+    shutil.copy(mixed / "mask.nii.gz", plain)
+    raw = predict_patient(PredictSettings(model, mixed, tmp_path / "raw"))
+    tidy = predict_patient(PredictSettings(model, plain, tmp_path / "tidy"))
+    for key in ("mvi_probability", "rfs", "os", "phases"):
+        assert raw[key] == tidy[key]
+    used = {row["phase"]: row["number"] for row in raw["series"] if row["decision"] == "used"}
+    assert used == {"arterial": "3", "portal_venous": "4", "delayed": "5"}
+    assert tidy["series"] == []
 
 
 def test_everything_asked_for_is_told(model: Path, patient: Path, tmp_path: Path) -> None:
