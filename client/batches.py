@@ -25,6 +25,11 @@ def _roi(path: Path) -> Roi:
     return load_roi(path)
 
 
+def roi_of(case: PreparedCase) -> Roi:
+    """Return a prepared case's region."""
+    return _roi(case.roi_path)
+
+
 def stack_rois(rois: Sequence[Roi]) -> RoiBatch:
     """Stack ROIs of one shape into a batch."""
     return RoiBatch(

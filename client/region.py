@@ -1,7 +1,7 @@
 """A patient's folder to its region of interest, and to what the region was made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,14 @@ def build_region(
         raise ImagingError(f"no phase can be used{': ' if told else ''}{told}", folder)
     notes += [(f"used without this phase: {reason}", file) for reason, file in refused]
     scans = {phase: found[phase][0] for phase in phases}
-    return Region(frame.roi(phases), frame, scans, phases, tuple(notes), motions)
+    roi = replace(frame.roi(phases), native_spacing_mm=_native_spacing_mm(scans))
+    return Region(roi, frame, scans, phases, tuple(notes), motions)
+
+
+def _native_spacing_mm(scans: Mapping[Phase, Scan]) -> tuple[float, float]:
+    # The coarsest phase is what limits what can be seen.
+    spacings = [scan.grid.spacing_mm for scan in scans.values()]
+    return max(max(x, y) for x, y, _ in spacings), max(z for _, _, z in spacings)
 
 
 def _drawn_on(

@@ -67,10 +67,8 @@ def patient_quantities(region: Region, batch: RoiBatch) -> dict[str, float]:
     """Return one patient's quantities by the names of `TrainingInputs.ranges`."""
     values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
     found = measured(values[0].cpu().numpy(), known[0].cpu().numpy())
-    spacings = [scan.grid.spacing_mm for scan in region.scans.values()]
-    # Of the coarsest phase: it is the one that training may not have seen.
-    found[_IN_PLANE] = max(max(x, y) for x, y, _ in spacings)
-    found[_SLICES] = max(z for _, _, z in spacings)
+    if region.roi.native_spacing_mm is not None:
+        found[_IN_PLANE], found[_SLICES] = region.roi.native_spacing_mm
     return found
 
 

@@ -9,6 +9,7 @@ from flwr.serverapp import Grid, ServerApp
 from server.checkpoint import Checkpoint
 from server.federation import FederationSettings, run_federation
 from server.terms import Terms
+from server.tracking import Tracker, TrackingSettings, open_tracker
 from shared.config import ConfigurationError, from_json
 from shared.plan import Plan
 
@@ -16,13 +17,19 @@ from shared.plan import Plan
 def build_server_app(
     settings_of: Callable[[Context], FederationSettings],
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    tracker_of: Callable[[Context], Tracker] | None = None,
 ) -> ServerApp:
-    """Return the ServerApp that runs the federation `settings_of` finds for a run's context."""
+    """Return the ServerApp that runs the federation `settings_of` finds for a run's context.
+
+    Every checkpoint is told to `on_checkpoint`, or to the tracker that `tracker_of` opens.
+    """
     app = ServerApp()
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        run_federation(grid, settings_of(context), on_checkpoint)
+        settings = settings_of(context)
+        told = on_checkpoint if tracker_of is None else tracker_of(context)
+        run_federation(grid, settings, told)
 
     return app
 
@@ -51,4 +58,11 @@ def settings_from_run_config(context: Context) -> FederationSettings:
     )
 
 
-app = build_server_app(settings_from_run_config)
+def tracker_from_run_config(context: Context) -> Tracker:
+    """Return the run's tracker; event files go beside the folder of its state."""
+    run = context.run_config
+    settings = from_json(TrackingSettings, str(run.get("tracking", "")) or "{}", where="tracking")
+    return open_tracker(settings, Path(str(run["state-dir"])).parent, "federation")
+
+
+app = build_server_app(settings_from_run_config, tracker_of=tracker_from_run_config)

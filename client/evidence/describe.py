@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from client.batches import collate
+from client.batches import collate, roi_of
 from client.cohort import PreparedCase
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
@@ -119,6 +119,9 @@ def measure(case: PreparedCase) -> dict[str, float]:
         "tumour_diameter_mm": spacing_mm * (6 * int(tumour.sum()) / np.pi) ** (1 / 3),
         "roi_spacing_mm": spacing_mm,
     }
+    native_spacing_mm = roi_of(case).native_spacing_mm
+    if native_spacing_mm is not None:
+        values["in_plane_spacing_mm"], values["slice_spacing_mm"] = native_spacing_mm
     if case.labels.os is not None:
         values["os_follow_up_months"] = case.labels.os.months
     for index, phase in enumerate(PHASES):

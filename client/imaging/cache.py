@@ -79,6 +79,8 @@ def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> 
         "present": roi.present,
         "spacing_mm": np.array([roi.spacing_mm], np.float32),
     }
+    if roi.native_spacing_mm is not None:
+        tensors["native_spacing_mm"] = np.array(roi.native_spacing_mm, np.float64)
     about = json.dumps({"problems": problems, "facts": facts})
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(save(tensors, metadata={_ABOUT: about}))
@@ -94,11 +96,13 @@ def load_roi(path: Path) -> Roi:
         The file is damaged or absent; `load_intact` tells without raising.
     """
     tensors = load_file(path)
+    native = tensors.get("native_spacing_mm")
     return Roi(
         phases=tensors["phases"],
         mask=tensors["mask"],
         present=tensors["present"],
         spacing_mm=float(tensors["spacing_mm"][0]),
+        native_spacing_mm=None if native is None else (float(native[0]), float(native[1])),
     )
 
 
@@ -118,6 +122,8 @@ def load_intact(path: Path) -> tuple[Roi, Problems] | None:
     try:
         roi = load_roi(path)
         problems = _about(path)["problems"]
+        if roi.native_spacing_mm is None:
+            return None  # kept by a version that did not note it yet
         return roi, tuple((str(reason), str(file)) for reason, file in problems)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         return None

@@ -50,12 +50,16 @@ class Roi:
         1 where the phase was acquired.
     spacing_mm : float
         Edge of a voxel.
+    native_spacing_mm : tuple of float or None
+        Of the scans that it was made from, of the coarsest phase each: in the plane, and from
+        slice to slice.
     """
 
     phases: NDArray[np.float16]
     mask: NDArray[np.uint8]
     present: NDArray[np.uint8]
     spacing_mm: float
+    native_spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

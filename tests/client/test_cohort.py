@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
+from client.evidence.describe import measure
 from client.imaging.cache import load_roi
 from shared.preprocessing import PreprocessingSettings
 from tests.client.imaging.dicom_files import write_segmentation, write_series
@@ -37,6 +38,20 @@ def site(tmp_path: Path) -> Path:
     write_patient(folder / "good")
     write_patient(folder / "bad", seed=1)
     return folder
+
+
+def test_the_scans_own_spacing_is_kept_with_the_region(tmp_path: Path) -> None:
+    write_patient(tmp_path / "site" / "p")
+    write_clinical(tmp_path / "site", {"p": GOOD_ROW})
+    for _ in range(2):  # made, then from the cache
+        prepared = prepare_site(
+            tmp_path / "site", SMALL, tmp_path / "cache", workers=1, progress=False
+        )
+        (case,) = prepared.cases
+        # `tests.client.patients.SPACING_MM`: 2 x 2 x 4.
+        assert load_roi(case.roi_path).native_spacing_mm == (2.0, 4.0)
+    measured = measure(case)
+    assert (measured["in_plane_spacing_mm"], measured["slice_spacing_mm"]) == (2.0, 4.0)
 
 
 def test_a_good_site_is_prepared_whole(site: Path) -> None:

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from flwr.app import Context, RecordDict
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from server.app import tracker_from_run_config
 from server.checkpoint import Checkpoint
 from server.tracking import Scalar, Tracker, TrackingSettings, open_tracker, record_scalars
 
@@ -99,6 +101,21 @@ def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     events.Reload()
     values = [(e.step, e.value) for e in events.Scalars("validation/os_c_index")]
     assert values == [(0, 0.5), (1, pytest.approx(0.6)), (2, pytest.approx(0.7))]
+
+
+@pytest.mark.parametrize(
+    ("config", "written"),
+    [({}, True), ({"tracking": ""}, True), ({"tracking": '{"tensorboard": false}'}, False)],
+)
+def test_a_real_run_is_tracked_beside_its_state(
+    config: dict[str, str], written: bool, tmp_path: Path
+) -> None:
+    run_config: dict[str, str | float | int | bool] = {"state-dir": str(tmp_path / "state")}
+    context = Context(1, 1, {}, RecordDict(), {**run_config, **config})
+    tracker = tracker_from_run_config(context)
+    for checkpoint in federation():
+        tracker(checkpoint)
+    assert (tmp_path / "tensorboard" / "federation").is_dir() == written
 
 
 def test_nothing_is_written_where_nothing_is_wanted(tmp_path: Path) -> None:
