@@ -55,7 +55,8 @@ def answer_sentence(content: ReportContent) -> str:
         else "On patients kept back within the institutions (no institution was held out)"
     )
     if main is None or main.value is None:
-        return f"{where}, a C-index for overall survival is not available."
+        why = ": too few patients or events to be told" if content.hidden else ""
+        return f"{where}, a C-index for overall survival is not available{why}."
     kind = "synthetic patients" if content.run.synthetic else "patients"
     told = (
         f"{where}, the federated model ranked {main.n} {kind} by overall survival with a C-index"
@@ -96,7 +97,8 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
 
 def _set_aside(content: ReportContent) -> Tile:
     """Count patients where they are known; an entry may be a patient that is used in part."""
-    used = sum(site.patients or 0 for site in content.sites)
+    told = sum(site.patients or 0 for site in content.sites)
+    used = f"{'at least ' if _untold(content) else ''}{told}"
     counts = [count for site in content.sites for count in site.set_aside.values()]
     entries = sum(count or 0 for count in counts)
     excluded = [0 if not site.set_aside else site.excluded for site in content.sites]
@@ -104,6 +106,10 @@ def _set_aside(content: ReportContent) -> Tile:
     if len(known) < len(excluded):
         return Tile("Entries set aside", str(entries), f"{used} patients used")
     return Tile("Patients set aside", str(sum(known)), f"{used} used")
+
+
+def _untold(content: ReportContent) -> bool:
+    return any(site.patients is None for site in content.sites)
 
 
 def limits(content: ReportContent) -> tuple[str, ...]:

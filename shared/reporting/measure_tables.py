@@ -150,7 +150,8 @@ def characteristics_table(characteristics: Sequence[Characteristic]) -> Table:
         caption=(
             "Characteristics by institution: number and share of patients, or mean ± standard"
             " deviation. Small: the standardised difference (SMD) from all other training"
-            " institutions together; beyond 0.2 it is usually called imbalance."
+            " institutions together; beyond 0.2 it is usually called imbalance. Few: too few to"
+            " be told; –: none, or too few."
         ),
         columns=("Characteristic", "All training", *map(printable, sites)),
         groups=(Group(rows),) if rows else (),
@@ -238,9 +239,8 @@ def _value(summary: Summary, row: Characteristic) -> str:
         return f"{summary.mean:.{digits}f}{spread}"
     if summary.count is not None and summary.patients:
         return f"{summary.count} ({summary.count / summary.patients:.0%})"
-    if summary.patients == 0:
-        return "none known"
-    return _DASH if row.unit else FEW
+    # Sums of a measure do not tell nobody from too few.
+    return _DASH if row.unit or summary.patients == 0 else FEW
 
 
 def _years(months: float) -> str:

@@ -96,7 +96,7 @@ def _tables(content: ReportContent) -> dict[str, tables.Table]:
         "by_site": tables.by_site_table(content),
         "threshold": tables.threshold_table(content.roc),
         **all_tables(content),
-        "sites": tables.site_table(content.sites),
+        "sites": tables.site_table(content.sites, medians=not content.characteristics),
         "set_aside": tables.set_aside_table(content.sites),
     }
 

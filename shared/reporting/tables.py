@@ -18,6 +18,7 @@ from shared.results import METRICS, Cohort, Results
 
 _DASH = "–"
 _MOST_REASON = 200
+_MEDIANS = ("Follow-up, months", "Tumour, mm", "Tumour, ml", "Pixel, mm", "Slice, mm")
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,16 @@ def threshold_table(curves: Sequence[RocCurve]) -> Table:
     )
 
 
-def site_table(sites: Sequence[SiteSummary]) -> Table:
-    """Return the institutions in numbers; columns that no institution knows are left out."""
+def site_table(sites: Sequence[SiteSummary], *, medians: bool = True) -> Table:
+    """Return the institutions in numbers; columns that no institution knows are left out.
+
+    Parameters
+    ----------
+    sites : sequence of SiteSummary
+    medians : bool
+        Whether to show medians: those of a small site's merged histogram are rough, and a
+        table of exact means may stand elsewhere.
+    """
     columns: dict[str, Callable[[SiteSummary], Cell]] = {
         "Patients": lambda s: Cell(_count(s.patients), _division(s)),
         "MVI": lambda s: _of(s.mvi_positive, s.mvi_known),
@@ -171,7 +180,7 @@ def site_table(sites: Sequence[SiteSummary]) -> Table:
     shown = {
         name: cells
         for name, cells in all_cells.items()
-        if any(cell.text != _DASH for cell in cells)
+        if any(cell.text != _DASH for cell in cells) and (medians or name not in _MEDIANS)
     }
     rows = tuple(
         Row(_site_name(site), tuple(cells[index] for cells in shown.values()))
@@ -180,8 +189,9 @@ def site_table(sites: Sequence[SiteSummary]) -> Table:
     return Table(
         name="sites",
         caption=(
-            "Patients used at each institution; events of those whose outcome is known;"
-            " medians where a unit is given. Phases: arterial, portal venous, delayed."
+            "Patients used at each institution; events of those whose outcome is known"
+            f"{'; medians where a unit is given' if medians else ''}. Phases: arterial, portal"
+            " venous, delayed. Few: too few for the institution to tell."
         ),
         columns=("Institution", *shown),
         groups=(Group(rows),),
@@ -222,8 +232,10 @@ def _count(value: int | None) -> str:
 
 
 def _of(part: int | None, whole: int | None) -> Cell:
-    if part is None or whole is None:
-        return Cell(f"{_count(part)} of {_count(whole)}")
+    if whole is None:
+        return Cell(_count(None))
+    if part is None:
+        return Cell(f"{_count(None)} of {whole}")
     return Cell(f"{part} of {whole}", f"{part / whole:.0%}") if whole else Cell("none known")
 
 

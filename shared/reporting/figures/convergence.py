@@ -43,7 +43,8 @@ def convergence(rounds: Records, best_round: int | None) -> Markup:
         losses.set_title("Loss on validation")
         metrics.set_title("Measures on validation")
         sites.set_title("Training loss by institution")
-        metrics.axhline(0.5, color=GREY, ls=":", lw=1)
+        if metrics.lines:
+            metrics.axhline(0.5, color=GREY, ls=":", lw=1)
         for axis in axes:
             _finish(axis, best_round)
         return inline_svg(figure, "convergence", _description(rounds, best_round))

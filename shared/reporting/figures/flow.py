@@ -81,7 +81,7 @@ def _places(institutions: int) -> str:
 
 def _column(axis: Axes, flow: Flow, left: float, title: str, aside: tuple[float, float]) -> None:
     """Draw the way from found to used, and who leaves it."""
-    _box(axis, left, 1.90, 2.0, f"{title}\n{_told(flow.found)} found", GREY)
+    _box(axis, left, 1.90, 2.0, f"{title}\n{_found(flow.found)}", GREY)
     _box(axis, left, 0.96, 2.0, f"Used\n{_told(flow.used)}", GREY)
     _arrow(axis, (left + 1.0, 1.90), (left + 1.0, 1.54))
     offset, width = aside
@@ -117,6 +117,10 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 def _total(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def _found(count: int | None) -> str:
+    return _told(count) if count is None else f"{_told(count)} found"
 
 
 def _told(count: int | None) -> str:

@@ -60,7 +60,7 @@ def test_the_round_kept_is_marked() -> None:
 
 def test_measures_that_no_round_has_leave_no_line() -> None:
     words = Page(figures.convergence([{"round": 0, "metrics": {"os_loss": None}}], 0)).words
-    assert words.count("not available") == 2
+    assert words.count("not available") == 3
     assert "OS C-index" not in words
 
 

@@ -153,8 +153,12 @@ def test_what_is_kept_back_says_who_and_how_many(text: str, tmp_path: Path) -> N
 def test_numbers_that_a_site_does_not_tell_are_few_and_never_zero(tmp_path: Path) -> None:
     few = replace(site("small", 30), patients=None, training=None, internal=None, mvi_known=None)
     text = written(replace(lean_content(), sites=(few,)), tmp_path)
-    assert "few" in table(text, "sites").text
+    words = table(text, "sites").words
+    assert "few" in words
+    assert "0" not in words
+    assert not any("few of few" in word for word in words)
     assert "number not told" in text
+    assert "at least 0 used" in text
 
 
 def test_maps_are_told_against_chance(text: str) -> None:
@@ -246,7 +250,8 @@ def test_a_run_without_truth_has_no_row_for_it(tmp_path: Path) -> None:
 def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
     content = lean_content()
     text = written(replace(content, results={"fedavg": estimates(None)}), tmp_path)
-    assert "C-index</span> for overall survival is not available" in text
+    assert "C-index</span> for overall survival is not available: too few patients" in text
+    assert text.count('<strong class="none">not available') == 4
     table = text[text.index('id="table-results"') :]
     assert table[: table.index("</table>")].count("<td>not available</td>") == 12
     assert "None" not in Page(text).text
@@ -307,7 +312,10 @@ def test_patients_are_counted_only_where_entries_say_who(tmp_path: Path) -> None
 def test_columns_that_nobody_knows_are_left_out(text: str, tmp_path: Path) -> None:
     assert "Slice, mm" not in text
     some = (replace(site("a", 30), slice_thickness_mm=2.5), site("b", 20))
-    assert "Slice, mm" in written(replace(lean_content(), sites=some), tmp_path)
+    content = replace(lean_content(), sites=some)
+    assert "Slice, mm" in written(replace(content, characteristics=()), tmp_path)
+    # Exact means stand in the table of characteristics: no rough median beside them.
+    assert "Slice, mm" not in written(content, tmp_path)
 
 
 def test_refused_updates_and_the_cost_of_a_round_are_told(page: Page) -> None:
