@@ -9,6 +9,7 @@ from server.link import Link
 from server.optimiser import FedAvg, ServerOptimiser
 from server.roll import Roll
 from server.terms import Patience, Terms
+from server.tracking import TrackingSettings
 from shared.config import build, to_json
 from shared.study import StudySettings
 
@@ -35,6 +36,7 @@ class ServerSettings(StudySettings):
     synthetic: bool
     output_dir: Path | None = None
     server_optimiser: ServerOptimiser = field(default_factory=FedAvg)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def __post_init__(self) -> None:
         if not self.sites:
@@ -78,6 +80,7 @@ class ServerSettings(StudySettings):
             "plan": to_json(self.plan),
             "terms": to_json(self.terms),
             "resamples": str(self.bootstrap_resamples),
+            "tracking": to_json(self.tracking),
             "state-dir": str(state_dir.resolve()),
         }
 
