@@ -127,7 +127,8 @@ def judge(
     """Return sums over a site's internal validation patients.
 
     A task with fewer than `minimum_count` labelled patients is left out of the sums: so few
-    could be told apart.
+    could be told apart. Likewise pairs and scores, where the patients with or without the event
+    are fewer; and scores are told in cells of so many patients (`shared.evidence`).
     """
     if not cases:
         return Judgement.empty()
@@ -141,16 +142,22 @@ def judge(
     return Judgement(
         losses={**empty.losses, **losses},
         pairs={
-            task: _pairs(outputs[task], targets, task) if task in shared else empty.pairs[task]
+            task: _pairs(outputs[task], targets, task, minimum_count)
+            if task in shared
+            else empty.pairs[task]
             for task in SURVIVAL_TASKS
         },
-        mvi_scores=_histogram(outputs["mvi"], targets) if "mvi" in shared else empty.mvi_scores,
+        mvi_scores=_histogram(outputs["mvi"], targets, minimum_count)
+        if "mvi" in shared
+        else empty.mvi_scores,
     )
 
 
-def _pairs(output: Tensor, targets: Targets, task: SurvivalTask) -> PairCounts:
+def _pairs(output: Tensor, targets: Targets, task: SurvivalTask, minimum_count: int) -> PairCounts:
     labels = targets.survival(task)
     known = labels.known
+    if _too_few(labels.event[known], minimum_count):
+        return PairCounts()
     return concordance_pairs(
         labels.months[known].double().numpy(),
         labels.event[known].numpy(),
@@ -158,8 +165,17 @@ def _pairs(output: Tensor, targets: Targets, task: SurvivalTask) -> PairCounts:
     )
 
 
-def _histogram(logits: Tensor, targets: Targets) -> ScoreHistogram:
+def _histogram(logits: Tensor, targets: Targets, minimum_count: int) -> ScoreHistogram:
     known = targets.known("mvi")
-    return ScoreHistogram.count(
+    if _too_few(targets.mvi[known] == 1, minimum_count):
+        return ScoreHistogram.empty()
+    counted = ScoreHistogram.count(
         targets.mvi[known].double().numpy(), torch.sigmoid(logits[known].double()).numpy()
     )
+    return counted.coarsened(minimum_count)
+
+
+def _too_few(seen: Tensor, minimum_count: int) -> bool:
+    """Return whether those who had the event, or those who had not, are too few to be told."""
+    counts = (int(seen.sum()), int((~seen).sum()))
+    return any(0 < count < minimum_count for count in counts)

@@ -12,6 +12,7 @@ Metric = Literal[
     "rfs_c_index",
     "mvi_f1",
     "mvi_auc",
+    "mvi_auc_difference",
     "mvi_brier",
     "mvi_sensitivity",
     "mvi_specificity",

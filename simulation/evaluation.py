@@ -17,6 +17,7 @@ from client.evidence.gather import curve_months
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
 from server.federation import best_weights
+from shared.metrics.delong import auc_difference
 from shared.metrics.predictions import Predictions
 from shared.model import MultiTaskNet
 from shared.plan import Plan, new_model
@@ -176,6 +177,28 @@ def evaluate_oracle(
     return _from_rows(predictions, plan, resamples=resamples, seed=seed)
 
 
+def compared(evaluated: Mapping[str, Evaluated], strategy: str) -> dict[str, Evaluated]:
+    """Add to every rival ``mvi_auc_difference``: the federated AUC less its own, by DeLong.
+
+    Where both have judged the same patients: rows of a simulation, not sums of sites. A rival
+    that was not fitted has none.
+    """
+    ours = evaluated[strategy].predictions
+    found = dict(evaluated)
+    for method, rival in evaluated.items():
+        if method == strategy:
+            continue
+        metrics = {cohort: dict(values) for cohort, values in rival.metrics.items()}
+        for cohort, theirs in rival.predictions.items():
+            same_patients = theirs.patient_id == ours[cohort].patient_id
+            if same_patients and metrics[cohort]["mvi_auc"].value is not None:
+                metrics[cohort]["mvi_auc_difference"] = auc_difference(
+                    theirs.mvi_label, ours[cohort].mvi_probability, theirs.mvi_probability
+                )
+        found[method] = replace(rival, metrics=metrics)
+    return found
+
+
 def results_table(evaluated: Mapping[str, Evaluated]) -> Table:
     """Return the results of all methods, with ``local`` as the mean over sites."""
     table: Table = {method: result.metrics for method, result in evaluated.items()}
@@ -185,6 +208,7 @@ def results_table(evaluated: Mapping[str, Evaluated]) -> Table:
             cohort: {
                 metric: mean_estimate([result[cohort][metric] for result in local])
                 for metric in local[0][cohort]
+                if all(metric in result[cohort] for result in local)
             }
             for cohort in local[0]
         }

@@ -15,6 +15,7 @@ from shared.reporting.table import terminal_table
 from simulation.cohort.folder import FederationFolder, read_truth
 from simulation.evaluation import (
     Evaluated,
+    compared,
     evaluate_federation,
     evaluate_networks,
     evaluate_oracle,
@@ -48,7 +49,7 @@ def evaluate_all(
     evaluated["pooled"] = networks.pop("pooled")
     evaluated["radiomics"] = evaluate_radiomics(data, plan, **bootstrap)
     evaluated[strategy] = evaluate_federation(evidence, trained[strategy], data, plan)
-    return {**evaluated, **networks}
+    return compared({**evaluated, **networks}, strategy)
 
 
 def write_outputs(

@@ -1,11 +1,13 @@
 """Classification: confusion counts, AUC and the F1 threshold, from scores or from sums."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shared.evidence.cells import merged_starts
 from shared.metrics.labelled import labelled_binary
 
 SCORE_BINS = 128
@@ -193,6 +195,18 @@ class ScoreHistogram:
             np.bincount(bins[~rows.positive], minlength=SCORE_BINS),
         )
 
+    def coarsened(self, minimum_count: int) -> Self:
+        """Return a histogram that tells no more than cells of `minimum_count` patients.
+
+        Neighbouring bins are merged until they hold enough (`shared.evidence.cells`), and each
+        class is laid evenly over its cell again: its counts stay, their places are only those
+        of the cell. With a minimum of 1 nothing changes.
+        """
+        if minimum_count <= 1:
+            return self
+        edges = np.append(merged_starts(self.positive + self.negative, minimum_count), SCORE_BINS)
+        return type(self)(_laid_evenly(self.positive, edges), _laid_evenly(self.negative, edges))
+
     def __add__(self, other: "ScoreHistogram") -> "ScoreHistogram":
         return ScoreHistogram(self.positive + other.positive, self.negative + other.negative)
 
@@ -242,6 +256,15 @@ class ScoreHistogram:
     @property
     def _pairs(self) -> int:
         return int(self.positive.sum()) * int(self.negative.sum())
+
+
+def _laid_evenly(counts: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    laid = np.zeros_like(counts)
+    for start, stop in pairwise(edges.tolist()):
+        held = int(counts[start:stop].sum())
+        places = start + ((np.arange(held) + 0.5) * (stop - start) / max(held, 1)).astype(np.int64)
+        laid += np.bincount(places, minlength=len(counts))
+    return laid
 
 
 def _last_best_f1(found: NDArray[np.int64], called: NDArray[np.int64], positive: int) -> int:

@@ -1,6 +1,7 @@
 """Confusion counts, AUC and thresholds against scikit-learn."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from shared.evidence.cells import merged_starts
 from shared.metrics.classification import (
     SCORE_BINS,
     ConfusionCounts,
@@ -207,3 +209,24 @@ def test_refuses_what_is_no_histogram(counts: np.ndarray) -> None:
 def test_a_histogram_takes_probabilities_only(score: float) -> None:
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         ScoreHistogram.count([1], [score])
+
+
+@pytest.mark.parametrize("minimum", [1, 5, 9])
+def test_a_coarsened_histogram_tells_no_more_than_its_cells(minimum: int) -> None:
+    """Two cohorts that differ only within cells cannot be told apart by it."""
+    generator = np.random.default_rng(minimum)
+    label, score = generator.random(40) < 0.4, generator.random(40)
+    fine = ScoreHistogram.count(label, score)
+    coarse = fine.coarsened(minimum)
+    assert (coarse.positive.sum(), coarse.negative.sum()) == (label.sum(), (~label).sum())
+    edges = np.append(merged_starts(fine.positive + fine.negative, minimum), SCORE_BINS)
+    for start, stop in pairwise(edges.tolist()):
+        assert coarse.positive[start:stop].sum() == fine.positive[start:stop].sum()
+        assert coarse.negative[start:stop].sum() == fine.negative[start:stop].sum()
+    if minimum == 1:
+        assert coarse == fine
+        return
+    # Everybody of a cell moves to its last bin, which holds somebody in any case.
+    moved = edges[np.searchsorted(edges, (score * SCORE_BINS).astype(int), side="right")] - 1
+    same_cells = ScoreHistogram.count(label, np.minimum((moved + 0.5) / SCORE_BINS, 1))
+    assert same_cells.coarsened(minimum) == coarse
