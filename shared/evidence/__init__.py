@@ -10,11 +10,11 @@ however small: it is what is asked. Every answer says what was withheld.
 
 **What this does not protect against.** Cells of enough patients in which all have the outcome.
 Two runs over patients that differ by one, two models or two sets of thresholds asked about the
-same patients: their sums can be subtracted. A closed interval ends in a bin that holds somebody. Sums over pairs are
-not cells: with `minimum_count` patients they are told as they are. How many patients train,
-and have each label, is told exactly, since an average must be weighed by it. None of it is
-differential privacy, and a coordinator who asks often learns more than one who asks once: a
-site has the questions that it answered in its own log.
+same patients: their sums can be subtracted. A closed interval ends in a bin that holds somebody.
+Sums over pairs are not cells: with `minimum_count` patients they are told as they are. How many
+patients train, and have each label, is told exactly, since an average must be weighed by it.
+None of it is differential privacy, and a coordinator who asks often learns more than one who
+asks once: a site has the questions that it answered in its own log.
 
 **The bootstrap.** A coordinator that knew a site's resamples could solve their sums for each
 patient. A site draws them from a key of its own, and for each task and cohort apart.
