@@ -4,6 +4,7 @@
 _CODES = (
     ("used without this phase", "phase-left-out"),
     ("used in part", "label-unusable"),
+    ("used, though", "used-with-a-note"),
     ("used, though", "geometry"),
     ("no folder of this name", "no-images"),
     ("no phase can be used", "no-images"),

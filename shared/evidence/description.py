@@ -30,6 +30,7 @@ REASONS = (
     "no-clinical-row",
     "label-unusable",
     "phase-left-out",
+    "used-with-a-note",
     "other",
 )
 MANUFACTURERS = ("siemens", "ge", "philips", "canon-toshiba", "other", "unknown")

@@ -34,6 +34,7 @@ REASON_WORDS = {
     "no-clinical-row": "no usable row in clinical.csv",
     "label-unusable": "used in part: a label is unusable",
     "phase-left-out": "used without a phase",
+    "used-with-a-note": "used, with something passed over",
     "other": "another reason",
 }
 Share = tuple[int | None, int | None]

@@ -81,6 +81,7 @@ def test_the_secret_is_drawn_once_and_readable_by_its_owner_alone(tmp_path: Path
     [
         ("used without this phase: is cut short: fewer voxels", "phase-left-out"),
         ("used in part: mvi must be 0 or 1, so it is unknown", "label-unusable"),
+        ("used, though a localiser lay among the slices", "used-with-a-note"),
         ("no folder of this name", "no-images"),
         ("no phase can be used: arterial: is damaged", "no-images"),
         ("no mask: expected mask.nii.gz or seg.dcm", "no-mask"),
