@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from shared.measurements import PHASE_MEASUREMENTS, SHAPE_MEASUREMENTS
 from shared.model import RoiBatch
 from shared.plan import AugmentationSettings
 
@@ -23,7 +24,8 @@ def augment(
     present = _withhold_phases(batch.present, settings.phase_dropout, generator)
     # An absent phase is zero, as the network expects it, whatever was done to its intensities.
     phases = phases * present.view(*present.shape, 1, 1, 1)
-    return replace(batch, phases=phases, present=present)
+    measurements = batch.measurements.masked_fill(_of_absent_phases(present), torch.nan)
+    return replace(batch, phases=phases, present=present, measurements=measurements)
 
 
 def _flip(batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator) -> RoiBatch:
@@ -67,3 +69,10 @@ def _withhold_phases(present: Tensor, probability: float, generator: torch.Gener
     kept = present * (torch.rand(present.shape, generator=generator) >= probability)
     none_left = kept.sum(dim=1, keepdim=True) == 0
     return torch.where(none_left, present, kept)
+
+
+def _of_absent_phases(present: Tensor) -> Tensor:
+    """Return which measurements need a phase that is not there, shape (B, M), bool."""
+    absent = (present == 0).repeat_interleave(len(PHASE_MEASUREMENTS), dim=1)
+    always = absent.new_zeros(len(present), len(SHAPE_MEASUREMENTS))
+    return torch.cat([always, absent], dim=1)

@@ -37,6 +37,7 @@ def stack_rois(rois: Sequence[Roi]) -> RoiBatch:
         mask=torch.from_numpy(np.stack([roi.mask for roi in rois])),
         present=torch.from_numpy(np.stack([roi.present for roi in rois])).float(),
         spacing_mm=torch.tensor([roi.spacing_mm for roi in rois], dtype=torch.float32),
+        measurements=torch.from_numpy(np.stack([roi.measurements for roi in rois])),
     )
 
 
@@ -79,4 +80,5 @@ def _fill_up(batch: RoiBatch, missing: int) -> RoiBatch:
         mask=blank(batch.mask),
         present=blank(batch.present),
         spacing_mm=blank(batch.spacing_mm, 1.0),
+        measurements=blank(batch.measurements),
     )

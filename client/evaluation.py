@@ -112,8 +112,7 @@ def sum_features(cases: Sequence[PreparedCase], *, minimum_count: int) -> Featur
         batch = collate(cases[start : start + BATCH_SIZE])
         values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
         sums = sums + FeatureSums.over(values.double().numpy(), known.double().numpy())
-    enough = sums.count >= minimum_count
-    return FeatureSums(sums.count * enough, sums.total * enough, sums.square * enough)
+    return sums.at_least(minimum_count)
 
 
 def judge(

@@ -99,7 +99,7 @@ def build_region(
     for phase, part in near.items():
         scan, source = found[phase]
         try:
-            phases[phase] = frame.finish(part.on(frame.lattice, motions[phase].way), source)
+            phases[phase] = frame.finish(part, source, motions[phase].way)
         except ImagingError as error:
             refused.append((error.reason, _told(phase, error.file, folder, choice)))
             continue
@@ -111,7 +111,8 @@ def build_region(
     notes += [(f"used without this phase: {reason}", file) for reason, file in refused]
     scans = {phase: found[phase][0] for phase in phases}
     roi = replace(frame.roi(phases), native_spacing_mm=_native_spacing_mm(scans))
-    return Region(roi, frame, scans, phases, tuple(notes), motions)
+    hu = {phase: brought.hu for phase, brought in phases.items()}
+    return Region(roi, frame, scans, hu, tuple(notes), motions)
 
 
 def _native_spacing_mm(scans: Mapping[Phase, Scan]) -> tuple[float, float]:

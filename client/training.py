@@ -44,7 +44,8 @@ def train_locally(
         losses = []
         for batch, targets in shuffled(cases, settings.batch_size, generator):
             changed = augment(batch, plan.augmentation, generator).to(device)
-            total, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
+            loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
+            total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -70,8 +71,12 @@ def _optimiser(
     others = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
     return torch.optim.AdamW(
         [
-            {"params": others, "lr": settings.learning_rate * factor},
-            {"params": heads, "lr": settings.head_learning_rate * factor},
+            {
+                "params": others,
+                "lr": settings.learning_rate * factor,
+                "weight_decay": settings.weight_decay,
+            },
+            # The heads' penalty is part of the loss.
+            {"params": heads, "lr": settings.head_learning_rate * factor, "weight_decay": 0.0},
         ],
-        weight_decay=settings.weight_decay,
     )

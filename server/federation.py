@@ -153,8 +153,13 @@ def first_checkpoint(
         intake,
         lambda replies, asked: intake.take(replies, asked, read_feature_sums, sums.__setitem__),
     )
-    mean, deviation = add_up(sums[site] for site in sorted(sums)).mean_and_deviation()
-    weights |= {"standardise.mean": mean, "standardise.deviation": deviation}
+    total = add_up(sums[site] for site in sorted(sums))
+    mean, deviation = total.mean_and_deviation()
+    weights |= {
+        "standardise.mean": mean,
+        "standardise.deviation": deviation,
+        "standardise.correlation": total.correlation(),
+    }
     return Checkpoint(round=0, weights=weights, history=[{"round": 0}])
 
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from shared.config import build
 from shared.losses.logistic_hazard import survival_curve
+from shared.measurements import MEASUREMENTS
 from shared.model import MultiTaskNet, RoiBatch, ranking_score
 from shared.plan import Plan, new_model
 from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
 from shared.weights import read_weights
 
-INPUT_CHANNELS = (*PHASES, "labels", "spacing_mm")
+INPUT_CHANNELS = (*PHASES, "labels", "spacing_mm", "measurements")
 
 
 class BundleNetwork(nn.Module):
@@ -41,9 +42,10 @@ class BundleNetwork(nn.Module):
 
         Parameters
         ----------
-        image : Tensor, shape (B, 5, D, H, W), float32
+        image : Tensor, shape (B, 6, D, H, W), float32
             Channels as in `INPUT_CHANNELS`: three phases as preprocessing leaves them, all zero
-            where a phase is absent; labels 0, 1, 2; the edge of a voxel in mm, everywhere alike.
+            where a phase is absent; labels 0, 1, 2; the edge of a voxel in mm, everywhere alike;
+            `MEASUREMENTS` in the first voxels of a channel, NaN where unknown, zeros after them.
 
         Returns
         -------
@@ -66,20 +68,23 @@ def network_of(plan: Mapping[str, Any]) -> BundleNetwork:
 
 
 def pack(batch: RoiBatch) -> Tensor:
-    """Return a batch as one tensor, shape (B, 5, D, H, W); `unpack` is the inverse."""
+    """Return a batch as one tensor, shape (B, 6, D, H, W); `unpack` is the inverse."""
     labels = batch.mask.float().unsqueeze(1)
     spacing_mm = batch.spacing_mm.view(-1, 1, 1, 1, 1).expand_as(labels)
-    return torch.cat([batch.phases, labels, spacing_mm], dim=1)
+    measurements = torch.zeros_like(labels).flatten(1)
+    measurements[:, : len(MEASUREMENTS)] = batch.measurements
+    return torch.cat([batch.phases, labels, spacing_mm, measurements.view_as(labels)], dim=1)
 
 
 def unpack(image: Tensor) -> RoiBatch:
-    """Return the batch that a tensor of shape (B, 5, D, H, W) stands for."""
+    """Return the batch that a tensor of shape (B, 6, D, H, W) stands for."""
     phases = image[:, : len(PHASES)]
     return RoiBatch(
         phases=phases,
         mask=image[:, len(PHASES)].round().clamp(0, TUMOUR_LABEL).to(torch.uint8),
         present=(phases != 0).flatten(2).any(dim=2).float(),
         spacing_mm=image[:, len(PHASES) + 1].flatten(1).mean(dim=1),
+        measurements=image[:, len(PHASES) + 2].flatten(1)[:, : len(MEASUREMENTS)],
     )
 
 

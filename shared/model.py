@@ -1,17 +1,31 @@
 """The multi-task network: one 3D DenseNet trunk, an MVI head and two survival heads."""
 
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from monai.networks.nets import DenseNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shared.measurements import MEASUREMENTS
 from shared.regions import REGIONS, region_moments, region_weights, resample_regions
-from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
+from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 HEADS = "heads"
+SHARED_RISK = "shared_risk"
+# Standardised measurements are held within this many deviations.
+WINSOR = 3.0
+
+# What the federation sums up before the first round, in this order: the statistics describe
+# what training saw; the heads read the measurements among them.
+DIRECT_FEATURE_NAMES: tuple[str, ...] = (
+    *(f"intensity_{phase}_{region}" for phase in PHASES for region in REGIONS),
+    *(f"deviation_{phase}_{region}" for phase in PHASES for region in REGIONS),
+    *(f"present_{phase}" for phase in PHASES),
+    *MEASUREMENTS,
+)
+DIRECT_FEATURES = len(DIRECT_FEATURE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -24,8 +38,13 @@ class ModelSettings:
         As in DenseNet (Huang et al., arXiv 1608.06993); MONAI's `DenseNet` builds the blocks.
         Normalisation is by group: it keeps no statistics, so that one site's scanner cannot
         leak into another's predictions, and an unseen site needs none.
+    trunk : str
+        ``"densenet"``; ``"none"``: the heads read the measurements alone.
     embedding : int
         Width of the layer that condenses the pooled trunk features.
+    embedding_scale : float
+        Size of each of these features beside measurements of deviation 1: under one ridge
+        penalty, how much less the heads trust what the trunk sees.
     dropout : float
         On the pooled trunk features, in [0, 1).
     mask_channel : bool
@@ -36,13 +55,19 @@ class ModelSettings:
     growth_rate: int = 8
     block_config: tuple[int, ...] = (4, 4, 4)
     bottleneck: int = 2
-    embedding: int = 32
+    trunk: Literal["densenet", "none"] = "densenet"
+    embedding: int = 8
+    embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        if self.trunk not in ("densenet", "none"):
+            raise ValueError(f"trunk must be 'densenet' or 'none', got {self.trunk!r}")
+        if self.embedding < 1 or self.embedding_scale <= 0:
+            raise ValueError("embedding must be at least 1 and embedding_scale > 0")
         if self.init_features % GROUPS or self.growth_rate % GROUPS:
             raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
 
@@ -64,18 +89,19 @@ class RoiBatch:
         1 where the phase was acquired.
     spacing_mm : Tensor, shape (B,), float32
         Edge of a voxel.
+    measurements : Tensor, shape (B, M), float32
+        In the order of `shared.measurements.MEASUREMENTS`; NaN where unknown.
     """
 
     phases: Tensor
     mask: Tensor
     present: Tensor
     spacing_mm: Tensor
+    measurements: Tensor
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
-        return type(self)(
-            *(x.to(device) for x in (self.phases, self.mask, self.present, self.spacing_mm))
-        )
+        return type(self)(**{key: value.to(device) for key, value in vars(self).items()})
 
 
 class ProportionalHazardHead(nn.Module):
@@ -83,48 +109,102 @@ class ProportionalHazardHead(nn.Module):
 
     The logit of the conditional hazard in interval k is ``baseline_k + risk``: a
     proportional-odds model in discrete time (Cox, J R Stat Soc B 1972;34:187, section 6),
-    with T + F parameters where free logits would have T * F.
+    with T + F parameters where free logits would have T * F. The risk is the part that all
+    tasks share and this task's own.
     """
 
     def __init__(self, features: int, intervals: int) -> None:
         super().__init__()
-        self.risk = nn.Linear(features, 1, bias=False)
+        self.risk = _zero_linear(features, bias=False)
         # A conditional hazard of 5% in each interval: near what is seen, so no first steps
         # are spent on the level.
         self.baseline = nn.Parameter(torch.full((intervals,), -3.0))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return hazard logits, shape (B, T), from features, shape (B, F)."""
-        return cast(Tensor, self.baseline + self.risk(features))
+    def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
+        """Return hazard logits, shape (B, T), from features, shape (B, F), and a risk (B, 1)."""
+        return cast(Tensor, self.baseline + shared_risk + self.risk(features))
+
+
+class LogisticHead(nn.Module):
+    """The MVI head: logistic regression on the risk that all tasks share and a part of its own."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.risk = _zero_linear(features, bias=True)
+
+    def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
+        """Return logits, shape (B,), from features, shape (B, F), and a risk (B, 1)."""
+        return cast(Tensor, (shared_risk + self.risk(features)).squeeze(1))
+
+
+def _squares(linear: nn.Module) -> Tensor:
+    return cast(nn.Linear, linear).weight.square().sum()
+
+
+def _zero_linear(features: int, *, bias: bool) -> nn.Linear:
+    # Ridge regression begins, as it ends without evidence, at no effect.
+    layer = nn.Linear(features, 1, bias=bias)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 class Standardise(nn.Module):
     """Centre and scale features by statistics that the federation summed once, and froze.
 
-    Batch statistics would be one site's; these are everybody's: counts, sums and squares over
+    Batch statistics would be one site's; these are everybody's: counts, sums and products over
     the training patients of all sites, before the first round (`shared.standardisation`).
+    Measurements, the last of the features, are read by the heads. One that is unknown, as of an
+    absent phase, takes the value that is expected where the known ones are what they are, by
+    the correlations: a washout in the portal venous phase foretells the delayed one.
+
+    Attributes
+    ----------
+    mean, deviation : Tensor, shape (`DIRECT_FEATURES`,)
+    correlation : Tensor, shape (M, M)
+        Of the measurements.
     """
 
     mean: Tensor
     deviation: Tensor
+    correlation: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("mean", torch.zeros(DIRECT_FEATURES))
+        self.register_buffer("deviation", torch.ones(DIRECT_FEATURES))
+        self.register_buffer("correlation", torch.eye(len(MEASUREMENTS)))
 
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        """Return standardised values, shape (B, F); 0, the mean, where unknown."""
-        return (values - self.mean) / self.deviation * known
+    def forward(self, measurements: Tensor) -> Tensor:
+        """Return complete standardised measurements from those with NaN, shape (B, M)."""
+        known = ~torch.isnan(measurements)
+        mean = self.mean[-len(MEASUREMENTS) :]
+        deviation = self.deviation[-len(MEASUREMENTS) :]
+        standardised = torch.where(known, (measurements - mean) / deviation, 0.0)
+        # No single patient, and no slip in a mask, decides alone.
+        standardised = standardised.clamp(-WINSOR, WINSOR)
+        return torch.where(known, standardised, self._expected(standardised, known))
+
+    def _expected(self, values: Tensor, known: Tensor) -> Tensor:
+        """Return E[unknown | known] of a normal distribution, shape (B, M).
+
+        With R the correlations among the known, R x = z is solved for each patient; a row of
+        the identity stands for what is unknown, so that all systems have one size.
+        """
+        mask = known.double()
+        among_known = self.correlation.double() * mask[:, :, None] * mask[:, None, :]
+        system = among_known + torch.diag_embed(1 - mask)
+        weights: Tensor = torch.linalg.solve(system, values.double() * mask)
+        return (weights @ self.correlation.double()).to(values.dtype)
 
 
 class MultiTaskNet(nn.Module):
     """The shared network of the federation.
 
-    The trunk's maps are pooled over tumour core, rim and ring apart (`shared.regions`), and so
-    are the intensities themselves: the signs that radiologists read (rim enhancement, washout,
-    capsule) are contrasts between these regions and phases, and 192 patients are too few to
-    learn where to look from a global average.
+    The heads are linear. They read the lesion's measurements (`shared.measurements`), the signs
+    by which radiologists judge: 192 patients are too few to learn these from voxels. Beside
+    them stands what a 3D DenseNet sees, its maps pooled over tumour core, rim and ring apart
+    (`shared.regions`). The three outcomes go with the same signs, so each head is what all
+    share and a smaller part of its own; the penalty (`ridge`) holds both near zero.
 
     Parameters
     ----------
@@ -136,30 +216,44 @@ class MultiTaskNet(nn.Module):
     def __init__(self, settings: ModelSettings, survival_outputs: int) -> None:
         super().__init__()
         self.settings = settings
-        channels = len(PHASES) + (2 if settings.mask_channel else 0)
-        self.trunk = _densenet_trunk(settings, channels)
-        widths = _stage_widths(settings)
-        self.embed = nn.Sequential(
-            nn.Dropout(settings.dropout),
-            nn.Linear(len(REGIONS) * sum(widths), settings.embedding),
-            nn.LayerNorm(settings.embedding),
-            nn.ELU(),
-        )
-        self.standardise = Standardise(DIRECT_FEATURES)
-        features = settings.embedding + DIRECT_FEATURES
-        self.heads = nn.ModuleDict({"mvi": nn.Linear(features, 1)})
+        self.standardise = Standardise()
+        features = len(MEASUREMENTS)
+        if settings.trunk == "densenet":
+            channels = len(PHASES) + (2 if settings.mask_channel else 0)
+            self.trunk = _densenet_trunk(settings, channels)
+            self.embed = nn.Sequential(
+                nn.Dropout(settings.dropout),
+                nn.Linear(len(REGIONS) * sum(_stage_widths(settings)), settings.embedding),
+                nn.LayerNorm(settings.embedding),
+                nn.ELU(),
+            )
+            features += settings.embedding
+        self.heads = nn.ModuleDict({SHARED_RISK: _zero_linear(features, bias=False)})
+        self.heads["mvi"] = LogisticHead(features)
         for task in SURVIVAL_TASKS:
             self.heads[task] = ProportionalHazardHead(features, survival_outputs)
 
     def forward(self, batch: RoiBatch) -> dict[str, Tensor]:
         """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``."""
         features = self.features(batch)
-        outputs = {task: head(features) for task, head in self.heads.items()}
-        outputs["mvi"] = outputs["mvi"].squeeze(1)
-        return outputs
+        shared_risk = self.heads[SHARED_RISK](features)
+        return {task: self.heads[task](features, shared_risk) for task in TASKS}
+
+    def ridge(self, shared: float, own: float) -> Tensor:
+        """Return half the penalised squares of the shared weights and of each task's own."""
+        squares = [shared * _squares(self.heads[SHARED_RISK])]
+        squares += [own * _squares(cast(nn.Module, self.heads[task].risk)) for task in TASKS]
+        return torch.stack(squares).sum() / 2
 
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
+        measurements = cast(Tensor, self.standardise(batch.measurements))
+        if self.settings.trunk == "none":
+            return measurements
+        embedded = self.settings.embedding_scale * self._embed(batch)
+        return torch.cat([measurements, embedded], dim=1)
+
+    def _embed(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL
         regions = region_weights(tumour)
         pooled = []
@@ -169,8 +263,7 @@ class MultiTaskNet(nn.Module):
             if name in _stage_names(self.settings):
                 weights = resample_regions(regions, x.shape[2:])
                 pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
-        embedded = self.embed(torch.cat(pooled, dim=1))
-        return torch.cat([embedded, self.standardise(*direct_features(batch, regions))], dim=1)
+        return cast(Tensor, self.embed(torch.cat(pooled, dim=1)))
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
         if not self.settings.mask_channel:
@@ -180,10 +273,10 @@ class MultiTaskNet(nn.Module):
 
 
 def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the heads read from the image itself, and what of it is known.
+    """Return what is taken from the image itself, and what of it is known.
 
-    Mean and deviation of every phase in core, rim and ring; logarithm of the tumour's diameter
-    in mm; rim over the surface of a smooth sphere; which phases are there.
+    Mean and deviation of every phase in core, rim and ring; which phases are there; the
+    measurements.
 
     Parameters
     ----------
@@ -194,30 +287,16 @@ def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     values, known : Tensor, shape (B, `DIRECT_FEATURES`)
-        `known` is 0 for the moments of an absent phase, else 1.
+        `known` is 0 for what an absent phase would have told, else 1; values are finite.
     """
     moments = region_moments(batch.phases, regions, order=2)
-    voxels = (batch.mask == TUMOUR_LABEL).flatten(1).sum(1).clamp_min(1)
-    log_diameter = torch.log(batch.spacing_mm * (6 / torch.pi * voxels) ** (1 / 3))
-    rim_voxels = regions[:, REGIONS.index("rim")].flatten(1).sum(1)
-    # Rim over the surface of a sphere of the same volume: 2 voxels thick if smooth.
-    roughness = rim_voxels / (torch.pi ** (1 / 3) * (6 * voxels) ** (2 / 3))
-    always = torch.stack([log_diameter, roughness], dim=1)
-    values = torch.cat([moments.flatten(1), always, batch.present], dim=1)
+    measured = ~torch.isnan(batch.measurements)
+    values = torch.cat(
+        [moments.flatten(1), batch.present, torch.nan_to_num(batch.measurements)], dim=1
+    )
     by_phase = batch.present.repeat(1, 2).repeat_interleave(len(REGIONS), dim=1)
-    known = torch.cat([by_phase, torch.ones_like(values[:, by_phase.shape[1] :])], dim=1)
-    return values, known
-
-
-# What each of them is, in their order.
-DIRECT_FEATURE_NAMES: tuple[str, ...] = (
-    *(f"intensity_{phase}_{region}" for phase in PHASES for region in REGIONS),
-    *(f"deviation_{phase}_{region}" for phase in PHASES for region in REGIONS),
-    "log_diameter_mm",
-    "roughness",
-    *(f"present_{phase}" for phase in PHASES),
-)
-DIRECT_FEATURES = len(DIRECT_FEATURE_NAMES)
+    always = torch.ones_like(batch.present)
+    return values, torch.cat([by_phase, always, measured.to(values.dtype)], dim=1)
 
 
 def ranking_score(survival_output: Tensor) -> Tensor:

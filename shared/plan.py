@@ -27,7 +27,10 @@ class OptimisationSettings:
     final_learning_rate : float
         As a fraction of `learning_rate`.
     weight_decay : float
-        Decoupled (Loshchilov and Hutter, arXiv 1711.05101).
+        Of the trunk, decoupled (Loshchilov and Hutter, arXiv 1711.05101).
+    shared_ridge, own_ridge : float
+        Penalties of the heads: half of each times the sum of squares of the weights that all
+        tasks share, and of each task's own, joins the mean loss a patient.
     max_grad_norm : float
         Gradients are clipped to this norm.
     """
@@ -38,6 +41,8 @@ class OptimisationSettings:
     head_learning_rate: float = 2e-2
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
+    shared_ridge: float = 0.3
+    own_ridge: float = 1.0
     max_grad_norm: float = 5.0
 
     def __post_init__(self) -> None:
@@ -45,6 +50,8 @@ class OptimisationSettings:
             raise ValueError("local_epochs and batch_size must be at least 1")
         if not (self.learning_rate > 0 and self.head_learning_rate > 0):
             raise ValueError("learning_rate and head_learning_rate must be > 0")
+        if self.shared_ridge < 0 or self.own_ridge < 0:
+            raise ValueError("shared_ridge and own_ridge must be >= 0")
 
 
 @dataclass(frozen=True)

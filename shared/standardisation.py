@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.measurements import MEASUREMENTS
 from shared.model import DIRECT_FEATURES
 
 FloatArray = NDArray[np.float64]
@@ -14,49 +15,102 @@ FloatArray = NDArray[np.float64]
 _LEAST_DEVIATION = 1e-3
 
 
+# A correlation that rests on few patients is not trusted whole.
+_SHRINKAGE = 0.1
+_M = len(MEASUREMENTS)
+_SHAPES = {
+    "count": (DIRECT_FEATURES,),
+    "total": (DIRECT_FEATURES,),
+    "square": (DIRECT_FEATURES,),
+    "pair_count": (_M, _M),
+    "pair_total": (_M, _M),
+    "pair_product": (_M, _M),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureSums:
-    """Count, sum and sum of squares of each feature over patients; sums of sites add up.
+    """Sums of features over patients; sums of sites add up.
 
     Attributes
     ----------
     count, total, square : ndarray, shape (F,), float64
+        Patients who have each feature; sum and sum of squares over them.
+    pair_count, pair_total, pair_product : ndarray, shape (M, M), float64
+        For measurements i and j over the patients who have both: how many, the sum of i, and
+        the sum of i times j.
     """
 
     count: FloatArray
     total: FloatArray
     square: FloatArray
+    pair_count: FloatArray
+    pair_total: FloatArray
+    pair_product: FloatArray
 
     @classmethod
     def empty(cls) -> "FeatureSums":
         """Return the sums of no patient."""
-        return cls(*(np.zeros(DIRECT_FEATURES) for _ in range(3)))
+        return cls(**{key: np.zeros(shape) for key, shape in _SHAPES.items()})
 
     @classmethod
     def over(cls, values: FloatArray, known: FloatArray) -> "FeatureSums":
         """Return the sums of patients, shape (n, F), where `known` is 1."""
-        return cls(known.sum(axis=0), (values * known).sum(axis=0), (values**2 * known).sum(axis=0))
+        kept = values * known
+        measured, have = kept[:, -_M:], known[:, -_M:]
+        return cls(
+            count=known.sum(axis=0),
+            total=kept.sum(axis=0),
+            square=(kept**2).sum(axis=0),
+            pair_count=have.T @ have,
+            pair_total=measured.T @ have,
+            pair_product=measured.T @ measured,
+        )
 
     def __add__(self, other: "FeatureSums") -> "FeatureSums":
+        return FeatureSums(**{key: getattr(self, key) + getattr(other, key) for key in _SHAPES})
+
+    def at_least(self, minimum_count: int) -> "FeatureSums":
+        """Return the sums without those that rest on fewer patients."""
+        enough = self.count >= minimum_count
+        pairs = self.pair_count >= minimum_count
         return FeatureSums(
-            self.count + other.count, self.total + other.total, self.square + other.square
+            **{
+                key: getattr(self, key) * (pairs if key.startswith("pair") else enough)
+                for key in _SHAPES
+            }
         )
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return both for each feature; 0 and 1 where no patient has it."""
+        mean, deviation = self._moments()
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
+    def correlation(self) -> NDArray[np.float32]:
+        """Return the correlations of the measurements, shape (M, M), shrunk towards none.
+
+        Each pair rests on the patients who have both; where nobody has, it is 0. Shrinkage
+        keeps the matrix invertible, as pairs from different patients need not fit together.
+        """
+        mean, deviation = (moment[-_M:] for moment in self._moments())
+        count = np.maximum(self.pair_count, 1)
+        # Sum of (i - mean_i)(j - mean_j) over the patients of the pair.
+        crossed = self.pair_product - mean[:, None] * self.pair_total.T
+        crossed += self.pair_count * np.outer(mean, mean) - self.pair_total * mean[None, :]
+        correlation = np.clip(crossed / count / np.outer(deviation, deviation), -1, 1)
+        shrunk = (1 - _SHRINKAGE) * correlation
+        np.fill_diagonal(shrunk, 1.0)
+        return shrunk.astype(np.float32)
+
+    def _moments(self) -> tuple[FloatArray, FloatArray]:
         count = np.maximum(self.count, 1)
         mean = self.total / count
         deviation = np.sqrt(np.maximum(self.square / count - mean**2, 0))
-        deviation = np.where(deviation < _LEAST_DEVIATION, 1.0, deviation)
-        return mean.astype(np.float32), deviation.astype(np.float32)
+        return mean, np.where(deviation < _LEAST_DEVIATION, 1.0, deviation)
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return plain numbers for the wire; `from_lists` is the inverse."""
-        return {
-            "count": self.count.tolist(),
-            "total": self.total.tolist(),
-            "square": self.square.tolist(),
-        }
+        return {key: getattr(self, key).ravel().tolist() for key in _SHAPES}
 
     @classmethod
     def from_lists(cls, lists: Mapping[str, object]) -> "FeatureSums":
@@ -68,12 +122,13 @@ class FeatureSums:
             A missing key, another length, or numbers that are not finite or, for counts and
             squares, negative.
         """
-        arrays = [np.asarray(lists[key], dtype=np.float64) for key in ("count", "total", "square")]
-        if any(a.shape != (DIRECT_FEATURES,) or not np.isfinite(a).all() for a in arrays):
-            raise ValueError(f"expected {DIRECT_FEATURES} finite numbers each")
-        if (arrays[0] < 0).any() or (arrays[2] < 0).any():
+        arrays = {key: np.asarray(lists[key], dtype=np.float64) for key in _SHAPES}
+        for key, shape in _SHAPES.items():
+            if arrays[key].shape != (np.prod(shape),) or not np.isfinite(arrays[key]).all():
+                raise ValueError(f"{key}: expected {np.prod(shape)} finite numbers")
+        if any((arrays[key] < 0).any() for key in ("count", "square", "pair_count")):
             raise ValueError("counts and squares must be >= 0")
-        return cls(*arrays)
+        return cls(**{key: arrays[key].reshape(shape) for key, shape in _SHAPES.items()})
 
 
 def add_up(sums: Iterable[FeatureSums]) -> FeatureSums:

@@ -30,6 +30,13 @@ class Affine:
         """Return the map that does this one first and the other after it."""
         return Affine(other.matrix @ self.matrix, other(self.offset_mm[None])[0])
 
+    def inverse(self) -> "Affine":
+        """Return the map back."""
+        if self.is_identity:
+            return self
+        back = np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
+        return Affine(back, np.asarray(-back @ self.offset_mm, dtype=np.float64))
+
     @property
     def is_identity(self) -> bool:
         """Whether every point stays exactly where it is."""

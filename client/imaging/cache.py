@@ -78,6 +78,7 @@ def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> 
         "mask": roi.mask,
         "present": roi.present,
         "spacing_mm": np.array([roi.spacing_mm], np.float32),
+        "measurements": roi.measurements,
     }
     if roi.native_spacing_mm is not None:
         tensors["native_spacing_mm"] = np.array(roi.native_spacing_mm, np.float64)
@@ -103,6 +104,7 @@ def load_roi(path: Path) -> Roi:
         present=tensors["present"],
         spacing_mm=float(tensors["spacing_mm"][0]),
         native_spacing_mm=None if native is None else (float(native[0]), float(native[1])),
+        measurements=tensors["measurements"],
     )
 
 

@@ -1,6 +1,6 @@
 """Where voxels lie: grids in the patient's space, and what can be read on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +67,66 @@ class Grid:
         """Return the places of (also fractional) indices along x, y, z, shape (n, 3)."""
         points = indices @ self._steps.T + np.array(self.origin_mm)
         return np.asarray(points, dtype=np.float64)
+
+    @property
+    def corners_mm(self) -> NDArray[np.float64]:
+        """Outer corners of the corner voxels, shape (8, 3), as (x, y, z)."""
+        ends = [(-0.5, count - 0.5) for count in self.size]
+        return self.points_mm(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
+
+    def box_around(self, points_mm: NDArray[np.float64]) -> Box | None:
+        """Return the part that sampling between points, shape (n, 3), needs; None if none is."""
+        indices = self.indices(points_mm)
+        start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
+        stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, self.size)
+        if (stop <= start).any():
+            return None
+        x, y, z = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+        return z, y, x
+
+    def part(self, box: Box, blocks: tuple[int, int, int] = (1, 1, 1)) -> "Grid":
+        """Return the grid of a box, joined in blocks of voxels along x, y, z.
+
+        What fills no whole block at the far end is left out.
+        """
+        start = np.array([part.start for part in box[::-1]], dtype=np.float64)
+        count = np.array([part.stop - part.start for part in box[::-1]]) // blocks
+        first = self.points_mm((start + (np.array(blocks) - 1) / 2)[None])[0]
+        (width, height, depth), (x, y, z) = count.tolist(), first.tolist()
+        dx, dy, dz = (s * b for s, b in zip(self.spacing_mm, blocks, strict=True))
+        shear_x, shear_y = self.shear_mm
+        return replace(
+            self,
+            size=(width, height, depth),
+            spacing_mm=(dx, dy, dz),
+            origin_mm=(x, y, z),
+            shear_mm=(shear_x * blocks[2], shear_y * blocks[2]),
+        )
+
+    def sample(self, image: sitk.Image, way: Affine, outside: float) -> NDArray[Any]:
+        """Return an image's values on this grid by linear interpolation, shape (D, H, W).
+
+        Parameters
+        ----------
+        image : Image
+            As another grid's `place` returns it.
+        way : Affine
+            That grid's `upright`.
+        outside : float
+            Where the image does not reach.
+        """
+        sampled = sitk.Resample(
+            image,
+            self.size,
+            self.upright.inverse().then(way).as_transform(),
+            sitk.sitkLinear,
+            self.origin_mm,
+            self.spacing_mm,
+            self.direction,
+            outside,
+            image.GetPixelID(),
+        )
+        return np.asarray(sitk.GetArrayFromImage(sampled))
 
     def indices(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points (x, y, z), shape (n, 3), lie in voxels along x, y, z."""

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.affine import IDENTITY, Affine
-from client.imaging.grid import Box, Grid, Scan
+from client.imaging.grid import Box, Grid, Scan, Volume
 
 FloatArray = NDArray[np.float64]
 
@@ -61,19 +61,16 @@ class Lattice:
         image.SetSpacing((self.spacing_mm,) * 3)
         return image
 
+    @property
+    def corners_mm(self) -> FloatArray:
+        """Corners of the space that sampling here needs, shape (8, 3), as (x, y, z)."""
+        half = self.spacing_mm * (np.array(self.shape[::-1]) + 1) / 2
+        ends = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        return np.asarray(np.array(self.centre_mm) + half * ends, dtype=np.float64)
+
     def box(self, grid: Grid) -> Box | None:
         """Return the part of a grid that sampling here needs; None where they do not meet."""
-        half = self.spacing_mm * (np.array(self.shape[::-1]) + 1) / 2
-        corners = np.array(self.centre_mm) + half * np.array(
-            [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
-        )
-        indices = grid.indices(corners)
-        start = np.clip(np.floor(indices.min(axis=0)).astype(int) - 1, 0, None)
-        stop = np.minimum(np.ceil(indices.max(axis=0)).astype(int) + 2, grid.size)
-        if (stop <= start).any():
-            return None
-        x, y, z = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-        return z, y, x
+        return grid.box_around(self.corners_mm)
 
     def points_mm(self, where: NDArray[np.bool_]) -> FloatArray:
         """Return the positions of chosen voxels, shape (n, 3), as (x, y, z)."""
@@ -93,8 +90,11 @@ class Near:
     upright : Affine
     floor_hu : float
         What is filled in where the scan ends.
+    native : Scan
+        The scan, or the part of it that was read, voxel for voxel.
     """
 
+    native: Scan
     image: sitk.Image | None
     upright: Affine
     floor_hu: float
@@ -110,18 +110,26 @@ class Near:
         return lattice.sample(self.image, way, sitk.sitkLinear, self.floor_hu).astype(np.float32)
 
 
-def read_near(scan: Scan, lattice: Lattice, window_hu: tuple[float, float]) -> Near:
-    """Read the part of a scan that a grid needs.
+def read_near(
+    scan: Scan, lattice: Lattice, window_hu: tuple[float, float], also_mm: FloatArray | None = None
+) -> Near:
+    """Read the part of a scan that a grid needs, and what lies around the points `also_mm`.
 
     Native voxels finer than the grid's are averaged in blocks of whole voxels before the one
     linear interpolation: plain interpolation would pick eight of a hundred and keep the noise
     of eight.
     """
     low, high = window_hu
+    corners = lattice.corners_mm
+    if also_mm is not None:
+        corners = np.concatenate([corners, also_mm])
+    whole = scan.grid.box_around(corners)
+    if whole is not None:
+        scan = Volume(scan.read(whole), scan.grid.part(whole))
     box = lattice.box(scan.grid)
     if box is None:
-        return Near(None, scan.grid.upright, low)
+        return Near(scan, None, scan.grid.upright, low)
     near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
     shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
     near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
-    return Near(near, scan.grid.upright, low)
+    return Near(scan, near, scan.grid.upright, low)

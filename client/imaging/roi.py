@@ -16,9 +16,13 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from client.imaging.affine import IDENTITY, Affine
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Grid, Scan, Volume
 from client.imaging.lattice import Lattice, Near, read_near
+from client.imaging.lesion import Lesion
+from client.imaging.measurements import measure
+from client.imaging.tumours import Tumours
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
@@ -50,6 +54,9 @@ class Roi:
         1 where the phase was acquired.
     spacing_mm : float
         Edge of a voxel.
+    measurements : ndarray, shape (M,), float32
+        Of the largest tumour at native resolution, in the order of
+        `shared.measurements.MEASUREMENTS`; NaN where unknown.
     native_spacing_mm : tuple of float or None
         Of the scans that it was made from, of the coarsest phase each: in the plane, and from
         slice to slice.
@@ -59,7 +66,24 @@ class Roi:
     mask: NDArray[np.uint8]
     present: NDArray[np.uint8]
     spacing_mm: float
+    measurements: NDArray[np.float32]
     native_spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseInFrame:
+    """A phase brought into a patient's frame.
+
+    Attributes
+    ----------
+    hu : ndarray, shape (D, H, W), float32
+        On the region's lattice, clipped to the window.
+    lesion_hu : ndarray, float32
+        On the grid of the lesion, clipped likewise.
+    """
+
+    hu: NDArray[np.float32]
+    lesion_hu: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +95,8 @@ class Frame:
     lattice : Lattice
     labels : ndarray, shape (D, H, W), uint8
         The mask on the lattice.
+    lesion : Lesion
+        The largest tumour on the mask's own grid.
     settings : PreprocessingSettings
     space : str or None
         The mask's frame of reference, where it tells one.
@@ -78,6 +104,7 @@ class Frame:
 
     lattice: Lattice
     labels: NDArray[np.uint8]
+    lesion: Lesion
     settings: PreprocessingSettings
     space: str | None = None
 
@@ -100,17 +127,17 @@ class Frame:
                 f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
                 file,
             )
-        return cls(lattice, labels, settings, mask.grid.space)
+        return cls(lattice, labels, Lesion.of(mask, file), settings, mask.grid.space)
 
-    def bring_in(self, scan: Scan, file: Path) -> NDArray[np.float32]:
-        """Return a phase's HU in the frame, clipped to the window, shape (D, H, W).
+    def bring_in(self, scan: Scan, file: Path) -> PhaseInFrame:
+        """Return a phase in the frame.
 
         Raises
         ------
         ImagingError
             As `read` and `finish`.
         """
-        return self.finish(self.read(scan, file).on(self.lattice), file)
+        return self.finish(self.read(scan, file), file)
 
     def read(self, scan: Scan, file: Path, reach_mm: float = 0.0) -> Near:
         """Return the part of a phase in the frame and as far around it.
@@ -131,28 +158,32 @@ class Frame:
                 " or a mask without its true position",
                 file,
             )
-        return read_near(scan, self.lattice.wider(reach_mm), self.settings.window_hu)
+        wide = self.lattice.wider(reach_mm)
+        return read_near(scan, wide, self.settings.window_hu, self.lesion.grid.corners_mm)
 
-    def finish(self, hu: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
-        """Return a phase's HU on the lattice, shape (D, H, W), once they are known to fit.
+    def finish(self, near: Near, file: Path, motion: Affine = IDENTITY) -> PhaseInFrame:
+        """Return a phase in the frame, once it is known to fit; `motion` leads into the scan.
 
         Raises
         ------
         ImagingError
             The mask lies on what is neither liver nor tumour.
         """
+        hu = near.on(self.lattice, motion)
         _check_tissue(hu, self.labels, file)
-        return hu
+        lesion_hu = self.lesion.sample(near.native, self.settings.window_hu, motion)
+        return PhaseInFrame(hu, lesion_hu)
 
-    def roi(self, phases: Mapping[Phase, NDArray[np.float32]]) -> Roi:
-        """Return the region from the HU of the phases that were brought in."""
+    def roi(self, phases: Mapping[Phase, PhaseInFrame]) -> Roi:
+        """Return the region from the phases that were brought in."""
         stacked = np.zeros((len(PHASES), *self.settings.shape), np.float16)
         present = np.zeros(len(PHASES), np.uint8)
         for index, phase in enumerate(PHASES):
             if phase in phases:
-                stacked[index] = normalise(phases[phase], self.labels, self.settings)
+                stacked[index] = normalise(phases[phase].hu, self.labels, self.settings)
                 present[index] = 1
-        return Roi(stacked, self.labels, present, self.lattice.spacing_mm)
+        measured = measure(self.lesion, {name: phase.lesion_hu for name, phase in phases.items()})
+        return Roi(stacked, self.labels, present, self.lattice.spacing_mm, measured)
 
 
 def extract_roi(
@@ -187,7 +218,8 @@ def tumour_lattice(mask: Volume, settings: PreprocessingSettings, file: Path) ->
     ImagingError
         No voxel of the mask is tumour.
     """
-    low, high = _largest_tumour(mask.voxels, file)
+    tumours = Tumours.find(mask.voxels, file)
+    low, high = tumours.bounds(tumours.largest)
     ends = np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
     corners = mask.grid.points_mm(ends[:, ::-1])
     least, most = corners.min(axis=0), corners.max(axis=0)
@@ -245,27 +277,3 @@ def normalise(
         reference = ndimage.binary_dilation(tumour, iterations=3) & ~tumour
     liver_hu = np.median(hu[reference]) if reference.any() else np.float32((low + high) / 2)
     return ((hu - liver_hu) / settings.scale_hu).astype(np.float32)
-
-
-def _largest_tumour(
-    labels: NDArray[np.uint8], file: Path
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and last index, shape (3,), of the largest tumour's bounding box."""
-    # The mask of a whole scan is mostly air: only planes that hold tumour are looked at further.
-    planes = np.flatnonzero(labels.reshape(len(labels), -1).max(axis=1) >= TUMOUR_LABEL)
-    if not len(planes):
-        raise ImagingError("no voxel is tumour (label 2)", file)
-    tumour = labels[planes[0] : planes[-1] + 1] == TUMOUR_LABEL
-    start, stop = _bounds(tumour)
-    box = tumour[tuple(map(slice, start, stop))]
-    components, _ = ndimage.label(box, structure=np.ones((3, 3, 3), bool))
-    largest = int(np.argmax(np.bincount(components.ravel())[1:])) + 1
-    low, high = _bounds(components == largest)
-    start[0] += planes[0]
-    return start + low, start + high - 1
-
-
-def _bounds(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first index inside and the first beyond, shape (3,), along each axis."""
-    spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

@@ -71,11 +71,17 @@ def make_tumours(
     )
     tumours = [_shape_tumour(signs, main, surface, labels, liver_depth_mm, grid, rng)]
     for place in others:
+        if any(part.stop <= part.start for part in _surroundings(grid, place)):
+            continue  # beyond the scanned range: nobody sees it
         # Small tumours share the enhancement of the main one, and are otherwise plain.
         plain = replace(signs, irregularity=0.2, necrosis=0.0, corona=0.4 * signs.corona)
         smooth = _lobulated_surface(plain.irregularity, place, rng)
         tumours.append(_shape_tumour(plain, place, smooth, labels, liver_depth_mm, grid, rng))
     return tumours
+
+
+def _surroundings(grid: Grid, place: Place) -> Box:
+    return grid.around(place.centre, 1.45 * place.radius_mm + _CORONA_MM + 4.0)
 
 
 Surface = Callable[[Points], Field]
@@ -125,7 +131,7 @@ def _shape_tumour(
     grid: Grid,
     rng: np.random.Generator,
 ) -> Tumour:
-    box = grid.around(place.centre, 1.45 * place.radius_mm + _CORONA_MM + 4.0)
+    box = _surroundings(grid, place)
     part = grid.crop(box)
     coarse = part.coarse(max(2.0, place.radius_mm / 9))
     mesh = np.stack(np.broadcast_arrays(*coarse.mesh), axis=-1).reshape(-1, 3)

@@ -31,7 +31,12 @@ def small_weights(plan: Plan, seed: int = 0) -> Weights:
     """Return drawn weights whose statistics are those of patients like `tests.client.patients`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        weights = weights_of(new_model(plan))
+        model = new_model(plan)
+        # Heads begin at zero; these have an opinion.
+        for name, parameter in model.heads.named_parameters():
+            if name.endswith("weight"):
+                torch.nn.init.normal_(parameter, std=0.3)
+        weights = weights_of(model)
     mean = dict.fromkeys(DIRECT_FEATURE_NAMES, 0.3)
     mean |= {"log_diameter_mm": np.log(25.0), "present_delayed": 0.88, "present_arterial": 1.0}
     deviation = dict.fromkeys(DIRECT_FEATURE_NAMES, 1.5) | {"log_diameter_mm": 0.3}

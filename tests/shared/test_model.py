@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from shared.losses.logistic_hazard import risk_score, survival_curve
-from shared.model import ModelSettings, MultiTaskNet, RoiBatch, ranking_score
+from shared.measurements import MEASUREMENTS
+from shared.model import ModelSettings, MultiTaskNet, RoiBatch, Standardise, ranking_score
 from shared.time_grid import TimeGrid
 
 INTERVALS = 12
@@ -17,7 +20,18 @@ def roi_batch(patients: int = 3, edge: int = 24, seed: int = 0) -> RoiBatch:
         mask=mask,
         present=torch.ones(patients, 3),
         spacing_mm=torch.full((patients,), 3.0),
+        measurements=torch.randn(patients, len(MEASUREMENTS), generator=generator),
     )
+
+
+def network(settings: ModelSettings, seed: int = 0) -> MultiTaskNet:
+    """Return a network whose heads, which begin at zero, have an opinion."""
+    torch.manual_seed(seed)
+    model = MultiTaskNet(settings, INTERVALS)
+    for name, parameter in model.heads.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model
 
 
 @pytest.mark.parametrize("mask_channel", [True, False])
@@ -33,16 +47,15 @@ def test_outputs_have_their_shapes(mask_channel: bool) -> None:
 
 def test_a_patients_output_does_not_depend_on_the_batch() -> None:
     """No statistics over the batch: a hospital's patients are judged one by one."""
-    model = MultiTaskNet(ModelSettings(), INTERVALS).eval()
+    model = network(ModelSettings()).eval()
     batch = roi_batch()
-    alone = RoiBatch(batch.phases[:1], batch.mask[:1], batch.present[:1], batch.spacing_mm[:1])
+    alone = RoiBatch(*(value[:1] for value in vars(batch).values()))
     with torch.no_grad():
         torch.testing.assert_close(model(batch)["os"][:1], model(alone)["os"], atol=1e-5, rtol=0)
 
 
 def test_every_parameter_learns() -> None:
-    torch.manual_seed(0)
-    model = MultiTaskNet(ModelSettings(dropout=0.0), INTERVALS)
+    model = network(ModelSettings(dropout=0.0))
     sum(output.square().sum() for output in model(roi_batch()).values()).backward()
     silent = [
         name
@@ -53,8 +66,7 @@ def test_every_parameter_learns() -> None:
 
 
 def test_ranking_score_orders_patients_as_their_curves_do() -> None:
-    torch.manual_seed(0)
-    model = MultiTaskNet(ModelSettings(), INTERVALS).eval()
+    model = network(ModelSettings()).eval()
     with torch.no_grad():
         logits = model(roi_batch(patients=6))["rfs"]
     order = ranking_score(logits).argsort()
@@ -64,11 +76,42 @@ def test_ranking_score_orders_patients_as_their_curves_do() -> None:
         assert torch.equal(order, survival.argsort(descending=True))
 
 
-def test_size_is_seen() -> None:
-    """The same voxels at twice the spacing are a tumour of twice the diameter."""
-    model = MultiTaskNet(ModelSettings(), INTERVALS).eval()
-    small = roi_batch(1)
-    large = RoiBatch(small.phases, small.mask, small.present, small.spacing_mm * 2)
+def test_without_a_trunk_the_heads_read_the_measurements_alone() -> None:
+    model = network(ModelSettings(trunk="none")).eval()
+    batch = roi_batch()
+    other = replace(batch, phases=torch.zeros_like(batch.phases))
     with torch.no_grad():
-        difference = model.features(large) - model.features(small)
-    assert difference.abs().max() == pytest.approx(torch.log(torch.tensor(2.0)).item(), abs=1e-5)
+        assert torch.equal(model(batch)["os"], model(other)["os"])
+        assert model.features(batch).shape == (3, len(MEASUREMENTS))
+
+
+def test_the_penalty_is_half_the_weighted_squares() -> None:
+    """Weights of 1 over 15 measurements: (0.5 * 15 + 2 * 3 * 15) / 2 = 48.75."""
+    model = MultiTaskNet(ModelSettings(trunk="none"), INTERVALS)
+    for name, parameter in model.heads.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.ones_(parameter)
+    assert len(MEASUREMENTS) == 15
+    assert float(model.ridge(0.5, 2.0).detach()) == pytest.approx(48.75)
+
+
+def test_an_unknown_measurement_takes_its_conditional_mean() -> None:
+    """Of a normal distribution with correlations r between 0 and each of 1, 2: known z1, z2.
+
+    With R_kk the identity but for 0.5 between them, E[z0] = r' R_kk^-1 z; for r = (0.6, 0.3)
+    and z = (1, 2): R_kk^-1 z = (0, 2), so E[z0] = 0.6. What nothing is correlated with is 0.
+    """
+    standardise = Standardise()
+    standardise.correlation[0, 1] = standardise.correlation[1, 0] = 0.6
+    standardise.correlation[0, 2] = standardise.correlation[2, 0] = 0.3
+    standardise.correlation[1, 2] = standardise.correlation[2, 1] = 0.5
+    measurements = torch.full((2, len(MEASUREMENTS)), torch.nan)
+    measurements[0, 1], measurements[0, 2] = 1.0, 2.0
+    filled = standardise(measurements)
+    assert filled[0, :4].tolist() == pytest.approx([0.6, 1.0, 2.0, 0.0], abs=1e-6)
+    assert filled[1].tolist() == [0.0] * len(MEASUREMENTS)
+
+
+def test_a_wild_measurement_is_held_within_three_deviations() -> None:
+    filled = Standardise()(torch.full((1, len(MEASUREMENTS)), 50.0))
+    assert filled.tolist() == [[3.0] * len(MEASUREMENTS)]

@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser, verify_net_in_out
 
 from shared.bundle_network import BundleNetwork, output_channels, pack, unpack
 from shared.losses.logistic_hazard import survival_curve
+from shared.measurements import MEASUREMENTS
 from shared.model import RoiBatch
 from shared.model_folder import read_model_folder
 from tests.shared.model_folders import small_plan, write_small_model
@@ -47,7 +48,9 @@ def batch(seed: int = 0) -> RoiBatch:
     phases = torch.randn(2, 3, 16, 16, 16, generator=generator)
     phases[1, 2] = 0
     present = torch.tensor([[1.0, 1, 1], [1, 1, 0]])
-    return RoiBatch(phases, mask, present, torch.tensor([5.0, 6.5]))
+    measurements = torch.randn(2, len(MEASUREMENTS), generator=generator)
+    measurements[1, -3:] = torch.nan
+    return RoiBatch(phases, mask, present, torch.tensor([5.0, 6.5]), measurements)
 
 
 @pytest.fixture(scope="module", params=["logistic_hazard", "cox"])
@@ -107,5 +110,5 @@ def test_the_preprocessing_of_the_bundle_is_that_of_the_plan(folder: Path) -> No
 
 def test_a_batch_survives_as_one_tensor() -> None:
     original, back = batch(), unpack(pack(batch()))
-    for name in ("phases", "mask", "present", "spacing_mm"):
-        torch.testing.assert_close(getattr(back, name), getattr(original, name))
+    for name in ("phases", "mask", "present", "spacing_mm", "measurements"):
+        torch.testing.assert_close(getattr(back, name), getattr(original, name), equal_nan=True)

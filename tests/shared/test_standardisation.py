@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.measurements import MEASUREMENTS
 from shared.model import DIRECT_FEATURES
 from shared.standardisation import FeatureSums, add_up
 
@@ -32,10 +33,46 @@ def test_what_nobody_has_or_what_never_varies_is_left_as_it_is() -> None:
     assert (mean[1], deviation[1]) == (5, 1)
 
 
+def test_sums_of_sites_give_the_pooled_correlation() -> None:
+    """Each pair over the patients who have both, around everybody's mean; shrunk by a tenth."""
+    sites = [patients(seed, n) for seed, n in ((0, 20), (1, 7), (2, 33))]
+    found = add_up(FeatureSums.over(*site) for site in sites).correlation()
+    values, known = (np.concatenate(p)[:, -len(MEASUREMENTS) :] for p in zip(*sites, strict=True))
+    have = known == 1
+    centred = np.where(have, values - np.nanmean(np.where(have, values, np.nan), axis=0), 0)
+    deviation = np.nanstd(np.where(have, values, np.nan), axis=0)
+    for i, j in ((0, 1), (3, 9), (14, 2)):
+        both = have[:, i] & have[:, j]
+        expected = (centred[both, i] * centred[both, j]).mean() / (deviation[i] * deviation[j])
+        assert found[i, j] == pytest.approx(0.9 * expected, abs=1e-6)
+    np.testing.assert_array_equal(np.diag(found), 1)
+
+
+def test_measurements_that_go_together_are_found_to() -> None:
+    values, known = patients(0, 200)
+    first = values[:, -len(MEASUREMENTS)]
+    values[:, -len(MEASUREMENTS) + 1] = -3 * first + 1
+    found = FeatureSums.over(values, np.ones_like(known)).correlation()
+    assert found[0, 1] == pytest.approx(-0.9, abs=1e-6)
+
+
+def test_sums_over_few_patients_are_left_out() -> None:
+    values, known = patients(0, 10)
+    known[:] = 1
+    known[4:, -1] = 0
+    sums = FeatureSums.over(values, known).at_least(5)
+    assert sums.count[-1] == sums.total[-1] == sums.square[-1] == 0
+    assert sums.pair_count[-1].tolist() == [0] * len(MEASUREMENTS)
+    assert sums.pair_product[0, 1] == pytest.approx(
+        (values[:, -len(MEASUREMENTS)] * values[:, -len(MEASUREMENTS) + 1]).sum()
+    )
+
+
 def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
     sums = FeatureSums.over(*patients(0, 10))
     again = FeatureSums.from_lists(sums.as_lists())
     np.testing.assert_array_equal(again.square, sums.square)
+    np.testing.assert_array_equal(again.pair_product, sums.pair_product)
     with pytest.raises(ValueError, match="finite"):
         FeatureSums.from_lists({**sums.as_lists(), "total": [1.0]})
     with pytest.raises(ValueError, match=">= 0"):

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.evidence.description import CohortDescription, Description, MeasureSums
+from shared.measurements import MEASUREMENTS
 from shared.model import DIRECT_FEATURE_NAMES, DIRECT_FEATURES, RoiBatch, direct_features
 from shared.regions import region_weights
 from shared.standardisation import FeatureSums
@@ -21,7 +22,12 @@ def cube(edge: int, present: tuple[float, float, float] = (1, 1, 1)) -> RoiBatch
     flags = torch.tensor([present])
     levels = torch.tensor([1.0, 2.0, 3.0]) * flags[0]
     phases = levels.view(1, 3, 1, 1, 1).expand(1, 3, 20, 20, 20).clone()
-    return RoiBatch(phases, mask, flags, torch.tensor([3.0]))
+    measurements = torch.full((1, len(MEASUREMENTS)), torch.nan)
+    # A sphere of as many voxels of 27 cubic mm.
+    measurements[0, MEASUREMENTS.index("log_diameter_mm")] = math.log(
+        (6 / math.pi * edge**3 * 27) ** (1 / 3)
+    )
+    return RoiBatch(phases, mask, flags, torch.tensor([3.0]), measurements)
 
 
 def features(batch: RoiBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -35,7 +41,6 @@ def test_names_stand_for_the_features_of_the_network() -> None:
     assert len(DIRECT_FEATURE_NAMES) == DIRECT_FEATURES
     assert [named[f"intensity_{p}_ring"] for p in ("arterial", "delayed")] == pytest.approx([1, 3])
     assert [named[f"present_{p}"] for p in ("arterial", "portal_venous", "delayed")] == [1, 0, 1]
-    # A sphere of 216 voxels of 27 cubic mm.
     assert named["log_diameter_mm"] == pytest.approx(math.log((6 / math.pi * 216 * 27) ** (1 / 3)))
 
 

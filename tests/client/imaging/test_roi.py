@@ -171,7 +171,7 @@ def test_a_tilted_scan_gives_the_region_of_an_upright_one() -> None:
         waves = 60 + 30 * np.sin(points / [9.0, 11.0, 13.0]).sum(axis=1)
         scan = Volume(waves.reshape(grid.size[::-1]).astype(np.float32), grid)
         frame = Frame.around_tumour(Volume.of(MASK), SMALL, Path("mask"))
-        regions.append(frame.bring_in(scan, Path("delayed")).astype(float))
+        regions.append(frame.bring_in(scan, Path("delayed")).hu.astype(float))
     inside = frame.labels == 2
     assert np.abs(regions[0] - regions[1])[inside].max() < 4
     assert np.ptp(regions[0][inside]) > 50

@@ -1,0 +1,33 @@
+"""What every site measures on a lesion: the names, their order, and what each one is.
+
+They are the signs that radiologists read for liver cancer (LI-RADS v2018; Renzulli et al.,
+Radiology 2016;279:432; Banerjee et al., Hepatology 2015;62:792): size, number, margin,
+arterial rim, washout, capsule, necrosis, enhancement around the tumour.
+`client.imaging.measurements` takes them from mask and scan at preparation.
+"""
+
+from shared.tasks import PHASES, Phase
+
+SHAPE_MEASUREMENTS: tuple[str, ...] = (
+    "log_diameter_mm",
+    "margin_roughness",
+    "log_solidity",
+    "satellites",
+    "other_tumours",
+    "non_enhancing_fraction",
+)
+
+# Of each phase: the enhancing tissue's contrast to the liver, and what a band beneath the
+# margin has more; both in HU. And how much brighter the liver close to the tumour is.
+PHASE_MEASUREMENTS: tuple[str, ...] = ("solid_hu", "band_hu", "corona_hu")
+
+
+def phase_measurement(name: str, phase: Phase) -> str:
+    """Return the name of a phase's measurement."""
+    return f"{phase}_{name}"
+
+
+MEASUREMENTS: tuple[str, ...] = (
+    *SHAPE_MEASUREMENTS,
+    *(phase_measurement(name, phase) for phase in PHASES for name in PHASE_MEASUREMENTS),
+)
