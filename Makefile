@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two test files at a time; the tests of one file share what they set up.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .PHONY: simulation smoke test faults check lint types benchmark clean
@@ -13,10 +15,10 @@ smoke: $(INSTALLED)
 	$(BIN)/python simulation/run.py +experiment=smoke
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 faults: $(INSTALLED)
-	$(BIN)/python -m pytest -m faults -rP tests/faults
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m faults -rP tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

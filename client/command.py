@@ -14,7 +14,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 def read_words(words: Sequence[str], name: str, usage: str) -> dict[str, Any]:
     """Return a command's values: those of ``configs/<name>.yaml``, changed by the words.
 
-    Not Hydra: it trips over folders whose names hold spaces or brackets.
+    Not Hydra: it takes ``model=DIR`` for the configuration group of that name, and trips over
+    folders whose names hold spaces or brackets.
 
     Raises
     ------

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from omegaconf import MISSING, OmegaConf
 
 from client.activation import activation_map
 from client.activation_file import write_activation
 from client.batches import stack_rois
 from client.cohort import build_region, build_roi
+from client.command import read_words
 from client.imaging.errors import ImagingError
 from client.prediction import Prediction, predict
 from client.prediction_sheet import prediction_sheet
@@ -35,7 +35,6 @@ from shared.preprocessing import PreprocessingSettings
 from shared.reporting import figures
 from shared.tasks import SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 USAGE = "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
 SYNTHETIC = "This model was trained on synthetic patients: its prediction means nothing."
 
@@ -175,26 +174,12 @@ def predict_into(bundle_root: str, patient: str, output_dir: str) -> dict[str, A
 def read_command(words: Sequence[str]) -> PredictSettings:
     """Return what ``key=value`` words ask for; the rest is as in ``configs/predict.yaml``.
 
-    Not Hydra: it takes ``model=DIR`` for the configuration group of that name, and trips over
-    folders whose names hold spaces or brackets.
-
     Raises
     ------
     ConfigurationError
         A word that is no ``key=value``, an unknown key, or one that is missing.
     """
-    values: dict[str, Any] = cast(
-        dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONFIGS / "predict.yaml"))
-    )
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator:
-            raise ConfigurationError(f"{word!r} is no key=value; {USAGE}")
-        values[key] = value
-    missing = sorted(key for key, value in values.items() if value == MISSING)
-    if missing:
-        raise ConfigurationError(f"missing: {', '.join(missing)}; {USAGE}")
-    return build(PredictSettings, values, where="predict")
+    return build(PredictSettings, read_words(words, "predict", USAGE), where="predict")
 
 
 def main() -> None:

@@ -4,6 +4,10 @@ They are the signs that radiologists read for liver cancer (LI-RADS v2018; Renzu
 Radiology 2016;279:432; Banerjee et al., Hepatology 2015;62:792): size, number, margin,
 arterial rim, washout, capsule, necrosis, enhancement around the tumour.
 `client.imaging.measurements` takes them from mask and scan at preparation.
+
+How they are taken was developed in sight of this project's synthetic patients: their generator's
+signs, on one development cohort with its external site, told which sign was not read well yet.
+On synthetic patients they are therefore flattered; on real ones they are unproven.
 """
 
 from shared.tasks import PHASES, Phase

@@ -5,6 +5,9 @@ a band beneath the margin that has more (rim in the arterial phase, capsule late
 that takes up no contrast medium in any phase, at `_NECROTIC_HU`. Which voxels do not enhance is
 found from all phases together, in turn with the contrasts; a mean over a region would mix the
 three, and in a tumour that is half necrotic it says nothing of the other half.
+
+The constants below are plausible for real livers, but several (necrosis, the band, the corona's
+fading) stand near those by which the synthetic patients are made: see `shared.measurements`.
 """
 
 from collections.abc import Mapping

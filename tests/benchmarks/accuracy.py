@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# (cohort, run): the default cohort first; the features were designed on another, 100.
-SEEDS = ((63, 0), (64, 1), (101, 2), (102, 3), (103, 4))
+# (cohort, run): the default cohort first. Choices were made on 100 and 101, and results seen on
+# 102 and 103: none of these is here.
+SEEDS = ((63, 0), (64, 1), (104, 2), (105, 3), (106, 4))
 METRICS = ("os_c_index", "rfs_c_index", "mvi_auc", "mvi_f1")
 COHORTS = ("training", "internal", "external")
 METHODS = ("oracle", "pooled", "radiomics", "fedavg", "local")
