@@ -79,7 +79,8 @@ class FakeSite:
         name = self.calls_itself or self.name
         kind = message.metadata.message_type
         if kind == "query":
-            sums = FeatureSums(*np.ones((3, DIRECT_FEATURES)))
+            one_patient = np.ones((1, DIRECT_FEATURES))
+            sums = FeatureSums.over(one_patient, one_patient)
             content = write_feature_sums(name, sums)
         elif kind == "evaluate":
             content = write_judgement(name, Judgement.empty())
