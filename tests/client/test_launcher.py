@@ -1,6 +1,7 @@
 """The guard before the app: what is not allowed is never unpacked, and no text gets out."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from flwr.app import Context, Error, Message, MessageType, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.audit import AuditLog
-from client.launcher import Guard
+from client.launcher import OWN_PACKAGES, Guard
 from client.policy import Policy
 from shared.plan import Plan
 from shared.protocol import ErrorCode, Instruction, write_instruction
@@ -17,6 +18,14 @@ from shared.protocol import ErrorCode, Instruction, write_instruction
 BUNDLE = b"the allowed bundle"
 POLICY = Policy(bundles=(sha256(BUNDLE).hexdigest(),), max_rounds=3)
 App = Callable[[Message, Context], Message]
+
+
+@pytest.fixture(autouse=True)
+def modules_stay() -> Iterator[None]:
+    """Give this process its own packages back: the guard forgets them for the app's sake."""
+    before = {n: m for n, m in sys.modules.items() if n.partition(".")[0] in OWN_PACKAGES}
+    yield
+    sys.modules.update(before)
 
 
 class Runner:

@@ -16,7 +16,6 @@ from client.evaluation import predict_cases
 from client.evidence.gather import cohorts_of
 from client.site import Site
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
-from server.federation import initial_weights
 from server.outputs import folder_name, write_set_aside_counts
 from server.roll import Roll
 from shared.evidence.description import Description
@@ -33,6 +32,7 @@ from shared.tasks import Labels, Survival
 from simulation.evaluation import load_model
 from simulation.grid import InProcessGrid
 from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
+from tests.shared.model_folders import small_weights
 
 PLAN = Plan(
     rounds=3,
@@ -40,7 +40,7 @@ PLAN = Plan(
     training_fraction=0.5,
     model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2), embedding=8),
 )
-WEIGHTS = initial_weights(PLAN)
+WEIGHTS = small_weights(PLAN)
 
 
 def labels(generator: np.random.Generator) -> Labels:
