@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from safetensors.numpy import save_file
 
 PATIENTS = (122, 76, 48, 36, 26)
 EDGE = 40
@@ -30,17 +28,23 @@ MEGABYTE = 1 << 20
 
 def write_sites(folder: Path) -> None:
     """Write regions of noise at the published size: learning costs the same on them."""
+    from client.imaging.cache import save_roi
+    from client.imaging.roi import Roi
+    from shared.measurements import MEASUREMENTS
+
     generator = np.random.default_rng(0)
     mask = np.ones((EDGE,) * 3, np.uint8)
     mask[12:28, 12:28, 12:28] = 2
     for name in (f"{site}-{k}" for site, count in enumerate(PATIENTS) for k in range(count)):
-        tensors: dict[str, NDArray[Any]] = {
-            "phases": generator.standard_normal((3, EDGE, EDGE, EDGE)).astype(np.float16),
-            "mask": mask,
-            "present": np.ones(3, np.uint8),
-            "spacing_mm": np.array([3.0], np.float32),
-        }
-        save_file(tensors, folder / f"{name}.safetensors")
+        roi = Roi(
+            phases=generator.standard_normal((3, EDGE, EDGE, EDGE)).astype(np.float16),
+            mask=mask,
+            present=np.ones(3, np.uint8),
+            spacing_mm=3.0,
+            native_spacing_mm=(0.8, 3.0),
+            measurements=generator.standard_normal(len(MEASUREMENTS)).astype(np.float32),
+        )
+        save_roi(roi, folder / f"{name}.safetensors")
 
 
 def read_sites(folder: Path) -> list[Any]:
