@@ -1,8 +1,6 @@
 """Prepared cases to batches of tensors."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,19 +13,10 @@ from shared.losses.multitask import Targets, targets_from_labels
 from shared.model import RoiBatch
 from shared.tasks import Labels
 
-# About 0.45 MB a patient at 40 x 40 x 40: a whole federation of the published size, once.
-_CACHED_ROIS = 512
-
-
-@lru_cache(maxsize=_CACHED_ROIS)
-def _roi(path: Path) -> Roi:
-    # A prepared file's name is a digest of its content: what was read once stays true.
-    return load_roi(path)
-
 
 def roi_of(case: PreparedCase) -> Roi:
-    """Return a prepared case's region."""
-    return _roi(case.roi_path)
+    """Return a prepared case's region, read anew: 0.1 ms, where keeping all costs 0.45 MB each."""
+    return load_roi(case.roi_path)
 
 
 def stack_rois(rois: Sequence[Roi]) -> RoiBatch:
@@ -43,7 +32,7 @@ def stack_rois(rois: Sequence[Roi]) -> RoiBatch:
 
 def collate(cases: Sequence[PreparedCase]) -> RoiBatch:
     """Read prepared cases and stack them in the order given."""
-    return stack_rois([_roi(case.roi_path) for case in cases])
+    return stack_rois([roi_of(case) for case in cases])
 
 
 def shuffled(

@@ -23,6 +23,7 @@ from rich.table import Table
 
 PATIENTS = (122, 76, 48, 36, 26)
 EDGE = 40
+THREADS = 2
 MEGABYTE = 1 << 20
 
 
@@ -64,7 +65,7 @@ def read_sites(folder: Path) -> list[Any]:
             cases.append(
                 PreparedCase(name, folder / f"{name}.safetensors", (True, True, True), labels)
             )
-        sites.append(Site(f"site_{site}", tuple(cases), preprocessing=""))
+        sites.append(Site(f"site_{site}", tuple(cases), preprocessing="", threads=THREADS))
     return sites
 
 
@@ -86,18 +87,21 @@ def bare(folder: Path, rounds: int) -> float:
     """Do the same work without a federation; return its seconds."""
     import torch
 
-    from client.evaluation import infer
+    from client.evaluation import infer, sum_features
     from client.split import split_cases
     from client.training import train_locally
     from shared.plan import Plan, new_model
 
     plan, device = Plan(rounds=rounds), torch.device("cpu")
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
     splits = [
         (site.name, split_cases(site.cases, plan.seed, plan.training_fraction))
         for site in read_sites(folder)
     ]
     start = time.perf_counter()
+    # What features look like over all sites is summed up once, before the first round.
+    for _, split in splits:
+        sum_features(split.training, minimum_count=0)
     model = new_model(plan)
     weights = {key: value.clone() for key, value in model.state_dict().items()}
     total = sum(len(split.training) for _, split in splits)
@@ -130,7 +134,7 @@ def measure(what: str, folder: Path, rounds: int) -> dict[str, float]:
 def main() -> None:
     """Print the ratio and the peaks, or run one side for `measure`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=("bare", "federated"))
     parser.add_argument("--folder", type=Path)
