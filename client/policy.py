@@ -29,6 +29,8 @@ class Policy:
         Rounds that a run may have.
     max_local_epochs : int
         Passes over the training patients in a round.
+    max_batch_size : int
+        Patients a step: what bounds the memory that training takes.
     min_training_patients : int
         With fewer, nothing is shared at all.
     """
@@ -38,16 +40,16 @@ class Policy:
     tasks: tuple[Task, ...] = TASKS
     max_rounds: int = 100
     max_local_epochs: int = 5
+    max_batch_size: int = 128
     min_training_patients: int = 10
 
     def __post_init__(self) -> None:
         for bundle in self.bundles:
             if not _SHA256.fullmatch(bundle):
                 raise ValueError(f"bundles: {bundle!r} is not a SHA-256 in lower-case hex")
-        if min(self.max_rounds, self.max_local_epochs, self.min_training_patients) < 1:
-            raise ValueError(
-                "max_rounds, max_local_epochs and min_training_patients must be at least 1"
-            )
+        limits = ("max_rounds", "max_local_epochs", "max_batch_size", "min_training_patients")
+        if min(getattr(self, limit) for limit in limits) < 1:
+            raise ValueError(f"{', '.join(limits)} must be at least 1")
 
     def check(self, kind: str, instruction: Instruction, training_patients: int) -> None:
         """Refuse a request that goes beyond what the site allows.
@@ -94,6 +96,9 @@ class Policy:
         epochs = plan.optimisation.local_epochs
         if epochs > self.max_local_epochs:
             problems.append(f"{epochs} local epochs asked, {self.max_local_epochs} allowed")
+        batch = plan.optimisation.batch_size
+        if batch > self.max_batch_size:
+            problems.append(f"batches of {batch} asked, {self.max_batch_size} allowed")
         asked = [task for task in TASKS if plan.loss.weight(task) > 0]
         forbidden = [task for task in asked if task not in self.tasks]
         if forbidden:

@@ -8,6 +8,7 @@ import torch
 from client.augmentation import augment
 from client.batches import shuffled
 from client.cohort import PreparedCase
+from client.proximal import ProximalTerm
 from shared.losses.multitask import multitask_loss
 from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
@@ -37,6 +38,7 @@ def train_locally(
     seed = derive_seed(plan.seed, "train", site, round_number)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
+    proximal = ProximalTerm(model, plan.algorithm.proximal_mu)
     optimiser = _optimiser(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
     losses: list[float] = []
@@ -46,6 +48,7 @@ def train_locally(
             changed = augment(batch, plan.augmentation, generator).to(device)
             loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
             total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
+            total = proximal.added_to(total)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -66,10 +69,11 @@ def cosine(settings: OptimisationSettings, round_number: int, rounds: int) -> fl
 
 def _optimiser(
     model: MultiTaskNet, settings: OptimisationSettings, factor: float
-) -> torch.optim.AdamW:
+) -> torch.optim.Optimizer:
     heads = list(model.heads.parameters())
     others = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
-    return torch.optim.AdamW(
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.SGD
+    return kind(
         [
             {
                 "params": others,

@@ -52,7 +52,7 @@ class ServerSettings(StudySettings):
     @property
     def strategy(self) -> str:
         """The federation's name in every table."""
-        return self.server_optimiser.name
+        return self.algorithm.name_with(self.server_optimiser.name)
 
     @property
     def terms(self) -> Terms:

@@ -1,7 +1,9 @@
 """What a coordinator asks the sites to do: one frozen value that travels with every message."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+from shared.algorithm import AlgorithmSettings
 from shared.losses.multitask import LossSettings
 from shared.model import ModelSettings, MultiTaskNet
 from shared.time_grid import TimeGrid
@@ -11,10 +13,13 @@ DEFAULT_EDGES_MONTHS = (3.0, 6.0, 9.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0,
 
 @dataclass(frozen=True)
 class OptimisationSettings:
-    """Local optimisation: AdamW, begun afresh in every round, on a cosine across rounds.
+    """Local optimisation, begun afresh in every round, on a cosine across rounds.
 
     Attributes
     ----------
+    optimiser : str
+        ``"adamw"``, or ``"sgd"``: plain gradient steps without momentum, after which an average
+        over sites is a step along the pooled gradient.
     local_epochs : int
         Passes over a site's training patients in a round.
     batch_size : int
@@ -27,7 +32,8 @@ class OptimisationSettings:
     final_learning_rate : float
         As a fraction of `learning_rate`.
     weight_decay : float
-        Of the trunk, decoupled (Loshchilov and Hutter, arXiv 1711.05101).
+        Of the trunk, decoupled (Loshchilov and Hutter, arXiv 1711.05101); for SGD that is the
+        same as a penalty of half of it times the sum of squares.
     shared_ridge, own_ridge : float
         Penalties of the heads: half of each times the sum of squares of the weights that all
         tasks share, and of each task's own, joins the mean loss a patient.
@@ -35,6 +41,7 @@ class OptimisationSettings:
         Gradients are clipped to this norm.
     """
 
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     local_epochs: int = 1
     batch_size: int = 8
     learning_rate: float = 5e-4
@@ -46,6 +53,8 @@ class OptimisationSettings:
     max_grad_norm: float = 5.0
 
     def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "sgd"):
+            raise ValueError(f"optimiser must be 'adamw' or 'sgd', got {self.optimiser!r}")
         if self.local_epochs < 1 or self.batch_size < 1:
             raise ValueError("local_epochs and batch_size must be at least 1")
         if not (self.learning_rate > 0 and self.head_learning_rate > 0):
@@ -114,6 +123,7 @@ class Plan:
     loss: LossSettings = field(default_factory=LossSettings)
     optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
 
     def __post_init__(self) -> None:
         if self.rounds < 1:

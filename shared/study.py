@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from shared.algorithm import AlgorithmSettings
 from shared.losses.multitask import LossSettings
 from shared.model import ModelSettings
 from shared.plan import AugmentationSettings, OptimisationSettings, Plan
@@ -26,6 +27,7 @@ class StudySettings:
     loss: LossSettings = field(default_factory=LossSettings)
     optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
 
     def __post_init__(self) -> None:
         # What the plan refuses is refused here, before anything is written or trained.
@@ -44,4 +46,5 @@ class StudySettings:
             loss=self.loss,
             optimisation=self.optimisation,
             augmentation=self.augmentation,
+            algorithm=self.algorithm,
         )

@@ -85,7 +85,7 @@ class SimulationSettings(StudySettings):
     @property
     def strategy(self) -> str:
         """The federation's name in every table."""
-        return self.server_optimiser.name
+        return self.algorithm.name_with(self.server_optimiser.name)
 
 
 def settings_from(config: Mapping[str, Any]) -> SimulationSettings:

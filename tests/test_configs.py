@@ -45,6 +45,12 @@ def test_the_published_size_is_the_default() -> None:
     assert len(patients) == 5
 
 
+def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
+    assert settings().strategy == "fedavg"
+    assert settings("algorithm=fedprox").strategy == "fedprox"
+    assert settings("algorithm=fedprox", "server_optimiser=fedadam").strategy == "fedprox-fedadam"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -53,6 +59,9 @@ def test_the_published_size_is_the_default() -> None:
         ("rounds=few", "configuration.rounds"),
         ("preprocessing.spacing_mm=-1", "spacing_mm must be finite and > 0"),
         ("optimisation.batch_size=0", "batch_size"),
+        ("optimisation.optimiser=lbfgs", "optimiser"),
+        ("algorithm.proximal_mu=-1", "proximal_mu"),
+        ("+algorithm.mu=1", "configuration.algorithm.mu"),
         ("server_optimiser.name=fedmagic", "fedmagic"),
         ("+server_optimiser.momentum=0.9", "configuration.server_optimiser.momentum"),
         ("time_grid_months=[12,6]", "strictly increasing"),

@@ -2,85 +2,25 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from client.cohort import prepare_site
 from client.site import Site
 from server.checkpoint import Checkpoint
-from server.federation import FederationSettings, initial_weights
+from server.federation import initial_weights
 from server.optimiser import FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimiser
 from server.question import FederationFailedError
-from server.terms import Patience, Terms
-from shared.model import ModelSettings
-from shared.plan import Plan
 from shared.tasks import Labels, Survival
-from simulation.federate import federate
-from simulation.settings import RuntimeSettings
-from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
-
-PLAN = Plan(
-    rounds=3,
-    preprocessing=SMALL.fingerprint,
-    training_fraction=0.6,
-    model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2), embedding=8),
-)
+from tests.simulation.small_sites import PLAN, assert_equal, labelled_sites, run
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Site]:
     """Two sites of six patients with labels drawn from a seed."""
-    root = tmp_path_factory.mktemp("federation")
-    generator = np.random.default_rng(0)
-    made = []
-    for name in ("a", "b"):
-        patients = [f"{name}{index}" for index in range(6)]
-        write_clinical(root / name, dict.fromkeys(patients, GOOD_ROW))
-        for index, patient in enumerate(patients):
-            write_patient(root / name / patient, seed=index)
-        prepared = prepare_site(root / name, SMALL, root / "cache", workers=1, progress=False)
-        cases = [
-            replace(
-                case,
-                labels=Labels(
-                    mvi=bool(generator.random() < 0.5),
-                    rfs=Survival(float(generator.uniform(2, 30)), bool(generator.random() < 0.7)),
-                    os=Survival(float(generator.uniform(5, 60)), bool(generator.random() < 0.5)),
-                ),
-            )
-            for case in prepared.cases
-        ]
-        made.append(Site(name, tuple(cases), SMALL.fingerprint, minimum_count=1, threads=1))
-    return made
-
-
-def run(
-    sites: list[Site],
-    state_dir: Path,
-    on_checkpoint: Callable[[Checkpoint], None] = lambda _: None,
-    plan: Plan = PLAN,
-    runtime: str = "inprocess",
-    minimum_sites: int = 1,
-    optimiser: ServerOptimiser = FedAvg(),  # noqa: B008
-) -> Checkpoint:
-    terms = Terms(
-        patience=Patience(minimum_sites=minimum_sites, attempts=1, gathering_s=0.0),
-        optimiser=optimiser,
-    )
-    settings = FederationSettings(plan, state_dir, terms)
-    how = RuntimeSettings(name="ray" if runtime == "ray" else "inprocess", threads=1)
-    return federate(sites, settings, how, on_checkpoint)
-
-
-def assert_equal(first: Mapping[str, NDArray[Any]], second: Mapping[str, NDArray[Any]]) -> None:
-    assert first.keys() == second.keys()
-    assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+    return labelled_sites(tmp_path_factory.mktemp("federation"), {"a": 6, "b": 6})
 
 
 def test_the_same_run_gives_the_same_bytes_whatever_the_order_of_sites(

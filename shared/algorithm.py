@@ -1,0 +1,35 @@
+"""By which algorithm a federation learns, beside what the server makes of the average."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings:
+    """What sites add to plain federated averaging; the defaults add nothing.
+
+    Attributes
+    ----------
+    proximal_mu : float
+        FedProx (Li et al., arXiv 1812.06127): half of it times the squared distance of the
+        trainable parameters to the model that came down joins the local loss; 0 is FedAvg.
+    """
+
+    proximal_mu: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.proximal_mu) and self.proximal_mu >= 0):
+            raise ValueError(f"proximal_mu must be finite and >= 0, got {self.proximal_mu}")
+
+    def name_with(self, optimiser: str) -> str:
+        """Return the federation's name in every table: what differs from plain averaging.
+
+        Parameters
+        ----------
+        optimiser : str
+            Name of the server optimiser, ``"fedavg"`` for the plain average.
+        """
+        parts = ["fedprox"] if self.proximal_mu else []
+        if optimiser != "fedavg" or not parts:
+            parts.append(optimiser)
+        return "-".join(parts)
