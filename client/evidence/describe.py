@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from client.batches import collate, roi_of
+from client.batches import roi_of
 from client.cohort import PreparedCase
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
+from client.imaging.cache import load_facts
+from client.preparation.facts import RegionFacts, from_text, maker_of_patient
 from client.site import Site
 from shared.evidence.axes import follow_up_position
 from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
@@ -18,10 +20,11 @@ from shared.evidence.description import (
     REASONS,
     CohortDescription,
     Description,
+    Maker,
     MeasureSums,
 )
 from shared.results import Cohort
-from shared.tasks import LIVER_LABEL, PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Survival, Task
+from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Survival, Task
 from shared.time_grid import TimeGrid
 
 Cases = Sequence[PreparedCase]
@@ -72,13 +75,22 @@ def describe_cohort(cases: Cases, follow_up: TimeGrid, rule: Rule) -> CohortDesc
             phase: rule.told_part(sum(case.present[index] for case in cases), patients)
             for index, phase in enumerate(PHASES)
         },
-        manufacturers={**dict.fromkeys(MANUFACTURERS, 0), "unknown": patients},
+        manufacturers=_manufacturers(cases, rule),
         measures=_measures(cases, rule),
         follow_up={
             task: _follow_up([getattr(case.labels, task) for case in cases], follow_up, rule)
             for task in SURVIVAL_TASKS
         },
     )
+
+
+def _manufacturers(cases: Cases, rule: Rule) -> dict[Maker, int | None]:
+    makers = Counter(maker_of_patient(_facts(case)) for case in cases)
+    return rule.told_categories({maker: makers[maker] for maker in MANUFACTURERS})
+
+
+def _facts(case: PreparedCase) -> RegionFacts:
+    return from_text(load_facts(case.roi_path))
 
 
 def _events(cases: Cases, task: Task) -> int:
@@ -112,25 +124,20 @@ def _measures(cases: Cases, rule: Rule) -> dict[str, MeasureSums]:
 
 def measure(case: PreparedCase) -> dict[str, float]:
     """Return a patient's measures, keys of `MEASURES`; those that are not known are absent."""
-    roi = collate([case])
-    mask, spacing_mm = roi.mask[0].numpy(), float(roi.spacing_mm[0])
-    tumour, liver = mask == TUMOUR_LABEL, mask == LIVER_LABEL
+    roi = roi_of(case)
+    tumour_voxels = int((roi.mask == TUMOUR_LABEL).sum())
     values = {
-        "tumour_diameter_mm": spacing_mm * (6 * int(tumour.sum()) / np.pi) ** (1 / 3),
-        "roi_spacing_mm": spacing_mm,
+        "tumour_diameter_mm": roi.spacing_mm * (6 * tumour_voxels / np.pi) ** (1 / 3),
+        "roi_spacing_mm": roi.spacing_mm,
     }
-    native_spacing_mm = roi_of(case).native_spacing_mm
-    if native_spacing_mm is not None:
-        values["in_plane_spacing_mm"], values["slice_spacing_mm"] = native_spacing_mm
+    if roi.native_spacing_mm is not None:
+        values["in_plane_spacing_mm"], values["slice_spacing_mm"] = roi.native_spacing_mm
     if case.labels.os is not None:
         values["os_follow_up_months"] = case.labels.os.months
-    for index, phase in enumerate(PHASES):
-        if not case.present[index]:
-            continue
-        intensity = roi.phases[0, index].numpy()
-        for name, region in (("liver", liver), ("tumour", tumour)):
-            if region.any():
-                values[f"{name}_intensity_{phase}"] = float(intensity[region].mean(dtype=float))
+    for phase, facts in _facts(case).items():
+        for name, hu in (("liver", facts.liver_hu), ("tumour", facts.tumour_hu)):
+            if hu is not None:
+                values[f"{name}_hu_{phase}"] = hu
     return values
 
 

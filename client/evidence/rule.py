@@ -1,12 +1,16 @@
 """The institution's rule: no cell of fewer patients than its minimum count, 0 excepted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from shared.metrics.bootstrap import site_resamples
 from shared.metrics.labelled import FloatArray
 from shared.seeds import derive_seed
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,22 @@ class Rule:
     def told_part(self, part: int, whole: int) -> int | None:
         """Return a part of a whole that is told: the rest must be enough patients too."""
         return part if self.allows(part, whole - part, whole) else None
+
+    def told_categories(self, counts: Mapping[K, int]) -> dict[K, int | None]:
+        """Return counts of categories that share out patients whose number is told.
+
+        Small ones are withheld. Where these together are few, they would follow from the others'
+        counts and the whole: the next smallest go with them.
+        """
+        told: dict[K, int | None] = {name: self.told(count) for name, count in counts.items()}
+        held = sum(count for name, count in counts.items() if told[name] is None)
+        for name in sorted(counts, key=lambda name: counts[name]):
+            if self.allows(held):
+                break
+            if counts[name] and told[name] is not None:
+                told[name] = None
+                held += counts[name]
+        return told
 
     def weights(self, site: str, patients: int, use: str, resamples: int) -> FloatArray:
         """Return how often each patient counts: row 0 all once, then the resamples.

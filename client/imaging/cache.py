@@ -27,6 +27,8 @@ Problems = tuple[tuple[str, str], ...]
 
 # One entry: safetensors writes several in no fixed order.
 _ABOUT = "about"
+# Raised whenever more is noted with a region: those kept before are made anew.
+_NOTED = 2
 _PIECE_BYTES = 1 << 17
 
 
@@ -70,7 +72,7 @@ def roi_path(cache_dir: Path, content: str, settings: PreprocessingSettings) -> 
 def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> None:
     """Write a region, and what was wrong with phases left out, all at once or not at all.
 
-    `facts` is text for people (`client.preparation.facts`); nothing is trained on it.
+    `facts` is text (`client.preparation.facts`) that nothing is trained on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {
@@ -82,7 +84,7 @@ def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> 
     }
     if roi.native_spacing_mm is not None:
         tensors["native_spacing_mm"] = np.array(roi.native_spacing_mm, np.float64)
-    about = json.dumps({"problems": problems, "facts": facts})
+    about = json.dumps({"noted": _NOTED, "problems": problems, "facts": facts})
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(save(tensors, metadata={_ABOUT: about}))
     partial.replace(path)
@@ -109,7 +111,7 @@ def load_roi(path: Path) -> Roi:
 
 
 def load_facts(path: Path) -> str:
-    """Return what was kept with a region for people to see; empty where nothing was."""
+    """Return the facts that were kept with a region; empty where none were."""
     return str(_about(path)["facts"])
 
 
@@ -123,9 +125,10 @@ def load_intact(path: Path) -> tuple[Roi, Problems] | None:
     """Return a region and its problems, or None where the file is absent or damaged."""
     try:
         roi = load_roi(path)
-        problems = _about(path)["problems"]
-        if roi.native_spacing_mm is None:
-            return None  # kept by a version that did not note it yet
+        about = _about(path)
+        problems = about["problems"]
+        if roi.native_spacing_mm is None or about["noted"] != _NOTED:
+            return None
         return roi, tuple((str(reason), str(file)) for reason, file in problems)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         return None

@@ -1,6 +1,6 @@
-"""What is known of each prepared region, for people to look through: no model sees it."""
+"""What is known of each prepared region: people look through it, sums tell it, no model sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from client.region import Region
 from client.series.choose import Choice
-from client.series.headers import dicom_candidates, read_headers
+from client.series.headers import SliceHeader, dicom_candidates, read_headers
 from client.series.timing import LATEST_S, elapsed_s
+from shared.evidence.description import Maker
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
 # Fewer voxels than this say little of a tissue.
@@ -30,6 +31,8 @@ class PhaseFacts:
         Medians in the region; None where it holds too little of either.
     seconds : float or None
         From the start of the injection to the first file, where the headers tell.
+    maker : Maker
+        Of the scanner.
     """
 
     in_plane_mm: float
@@ -37,6 +40,7 @@ class PhaseFacts:
     liver_hu: float | None
     tumour_hu: float | None
     seconds: float | None
+    maker: Maker = "no-header"
 
 
 RegionFacts = dict[Phase, PhaseFacts]
@@ -45,13 +49,15 @@ _FACTS: TypeAdapter[RegionFacts] = TypeAdapter(RegionFacts)
 
 def facts_of(region: Region, files: Mapping[Phase, Path]) -> RegionFacts:
     """Measure the phases of a region; `files` holds one DICOM file a phase, where there is one."""
+    headers = {phase: read_headers([file])[0] for phase, file in files.items()}
     return {
         phase: PhaseFacts(
             in_plane_mm=round(scan.grid.spacing_mm[0], 4),
             slice_mm=round(scan.grid.spacing_mm[2], 4),
             liver_hu=_median(region.hu[phase], region.roi.mask == LIVER_LABEL),
             tumour_hu=_median(region.hu[phase], region.roi.mask == TUMOUR_LABEL),
-            seconds=_seconds(files.get(phase)),
+            seconds=_seconds(headers.get(phase, ())),
+            maker=_maker(headers.get(phase)),
         )
         for phase, scan in (
             (phase, region.scans[phase]) for phase in PHASES if phase in region.scans
@@ -87,8 +93,22 @@ def _median(hu: NDArray[np.float32], where: NDArray[np.bool_]) -> float | None:
     return round(float(np.median(hu[where])), 1)
 
 
-def _seconds(file: Path | None) -> float | None:
-    headers = read_headers([file])[0] if file is not None else []
+def maker_of_patient(facts: RegionFacts) -> Maker:
+    """Return who made a patient's scanner; ``other`` where phases are of several makers."""
+    makers = {phase.maker for phase in facts.values()}
+    named = makers - {"unknown", "no-header"}
+    if not named:
+        return "unknown" if "unknown" in makers else "no-header"
+    return named.pop() if len(named) == 1 else "other"
+
+
+def _maker(headers: Sequence[SliceHeader] | None) -> Maker:
+    if headers is None:
+        return "no-header"
+    return headers[0].maker if headers else "unknown"
+
+
+def _seconds(headers: Sequence[SliceHeader]) -> float | None:
     if not headers or headers[0].contrast_s is None or headers[0].acquired_s is None:
         return None
     seconds = elapsed_s(headers[0].contrast_s, headers[0].acquired_s)

@@ -14,7 +14,9 @@ from pathlib import Path
 import pydicom
 
 from client.imaging.dicom import is_other
+from client.series.maker import maker_of
 from client.series.timing import time_of_day_s
+from shared.evidence.description import Maker
 
 _TAGS = (
     *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"),
@@ -22,7 +24,7 @@ _TAGS = (
     *("SeriesNumber", "AcquisitionNumber", "InstanceNumber", "TemporalPositionIdentifier"),
     *("AcquisitionTime", "AcquisitionDateTime", "TriggerTime", "ContrastBolusStartTime"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
-    *("Rows", "Columns", "NumberOfFrames", "BurnedInAnnotation"),
+    *("Rows", "Columns", "NumberOfFrames", "BurnedInAnnotation", "Manufacturer"),
 )
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"})
@@ -62,6 +64,8 @@ class SliceHeader:
     frames : int
     burned_in : bool
         The pixels are said to hold annotations, which may name a person.
+    maker : Maker
+        Of the scanner.
     """
 
     file: Path
@@ -90,6 +94,7 @@ class SliceHeader:
     shape: tuple[int, int]
     frames: int
     burned_in: bool
+    maker: Maker
 
     def __repr__(self) -> str:
         # A traceback or a log must not show what a header holds.
@@ -165,6 +170,7 @@ def _reduce(file: Path, dataset: pydicom.Dataset) -> SliceHeader:
         shape=(_whole(dataset.get("Rows")) or 0, _whole(dataset.get("Columns")) or 0),
         frames=_whole(dataset.get("NumberOfFrames")) or 1,
         burned_in=str(dataset.get("BurnedInAnnotation") or "").upper() == "YES",
+        maker=maker_of(str(dataset.get("Manufacturer") or "")),
     )
 
 

@@ -1,6 +1,7 @@
 """A site's patients before any training, as sums: what a paper's first table is made from."""
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,8 +17,8 @@ MEASURES: dict[str, Axis] = {
     "roi_spacing_mm": Axis(0.0, 16.0, 128, "mm"),
     "in_plane_spacing_mm": Axis(0.0, 2.0, 128, "mm"),
     "slice_spacing_mm": Axis(0.0, 16.0, 128, "mm"),
-    **{f"liver_intensity_{phase}": Axis(-4.0, 4.0, 256, "normalised") for phase in PHASES},
-    **{f"tumour_intensity_{phase}": Axis(-4.0, 4.0, 256, "normalised") for phase in PHASES},
+    **{f"liver_hu_{phase}": Axis(-128.0, 384.0, 256, "HU") for phase in PHASES},
+    **{f"tumour_hu_{phase}": Axis(-128.0, 384.0, 256, "HU") for phase in PHASES},
 }
 
 # Why a patient, or a part of one, is not used. A code, since free text could hold a name.
@@ -33,7 +34,10 @@ REASONS = (
     "used-with-a-note",
     "other",
 )
-MANUFACTURERS = ("siemens", "ge", "philips", "canon-toshiba", "other", "unknown")
+# Who made a patient's scanner. ``other`` is also of several makers; ``unknown`` is a header that
+# names none, and ``no-header`` a volume file, which has none.
+Maker = Literal["siemens", "ge", "philips", "canon-toshiba", "other", "unknown", "no-header"]
+MANUFACTURERS: tuple[Maker, ...] = get_args(Maker)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +79,8 @@ class CohortDescription:
         Of these, with MVI, recurrence or death.
     phases : dict of Phase to int or None
         Patients with each phase.
-    manufacturers : dict of str to int or None
-        Patients by maker of the scanner, keys of `MANUFACTURERS`.
+    manufacturers : dict of Maker to int or None
+        Patients by maker of the scanner.
     measures : dict of str to MeasureSums
         Keys of `MEASURES`.
     follow_up : dict of SurvivalTask to Cells or None
@@ -87,7 +91,7 @@ class CohortDescription:
     known: dict[Task, int | None] = field(default_factory=lambda: dict.fromkeys(TASKS, 0))
     events: dict[Task, int | None] = field(default_factory=lambda: dict.fromkeys(TASKS, 0))
     phases: dict[Phase, int | None] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
-    manufacturers: dict[str, int | None] = field(
+    manufacturers: dict[Maker, int | None] = field(
         default_factory=lambda: dict.fromkeys(MANUFACTURERS, 0)
     )
     measures: dict[str, MeasureSums] = field(

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.evidence.cells import FloatArray
-from shared.evidence.description import MEASURES, CohortDescription, Description, MeasureSums
+from shared.evidence.description import (
+    MEASURES,
+    CohortDescription,
+    Description,
+    Maker,
+    MeasureSums,
+)
 from shared.reporting.content import Characteristic, SiteSummary, Summary
 from shared.reporting.names import PHASE_NAMES
 from shared.tasks import PHASES, Task
@@ -22,8 +28,17 @@ _MEASURE_WORDS = {
     "roi_spacing_mm": "Voxel of the region",
     "in_plane_spacing_mm": "Pixel",
     "slice_spacing_mm": "Distance of slices",
-    **{f"liver_intensity_{phase}": f"Liver, {PHASE_NAMES[phase]}" for phase in PHASES},
-    **{f"tumour_intensity_{phase}": f"Tumour, {PHASE_NAMES[phase]}" for phase in PHASES},
+    **{f"liver_hu_{phase}": f"Liver, {PHASE_NAMES[phase]}" for phase in PHASES},
+    **{f"tumour_hu_{phase}": f"Tumour, {PHASE_NAMES[phase]}" for phase in PHASES},
+}
+_MAKER_WORDS: dict[Maker, str] = {
+    "siemens": "Siemens",
+    "ge": "GE",
+    "philips": "Philips",
+    "canon-toshiba": "Canon or Toshiba",
+    "other": "another maker, or several",
+    "unknown": "not named in the headers",
+    "no-header": "unknown (volumes without headers)",
 }
 REASON_WORDS = {
     "no-images": "no usable image",
@@ -53,6 +68,10 @@ def characteristics(descriptions: Sequence[Description]) -> tuple[Characteristic
     for phase in PHASES:
         shares = [_total((c.phases[phase], c.patients) for c in _cohorts(d)) for d in descriptions]
         rows.append(_shares(f"{PHASE_NAMES[phase].capitalize()} phase", descriptions, shares))
+    for maker, words in _MAKER_WORDS.items():
+        shares = [_made_by(maker, d) for d in descriptions]
+        if any(count != 0 for count, _ in shares):
+            rows.append(_shares(f"Scanner: {words}", descriptions, shares))
     for name in MEASURES:
         rows.append(_measure(name, descriptions))
     return tuple(row for row in rows if row is not None)
@@ -112,6 +131,10 @@ def _known(description: Description, task: Task) -> Share:
 
 def _events(description: Description, task: Task) -> Share:
     return _total((c.events[task], c.known[task]) for c in _cohorts(description))
+
+
+def _made_by(maker: Maker, description: Description) -> Share:
+    return _total((c.manufacturers[maker], c.patients) for c in _cohorts(description))
 
 
 def _total(parts: Iterable[Share]) -> Share:
