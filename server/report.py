@@ -79,7 +79,7 @@ def federation_content(run: RunSummary, results: Results, told: Told) -> ReportC
         horizons=horizon_scores(evidence),
         characteristics=characteristics(ordered),
         activation_shares=activation_shares(evidence),
-        hidden=hidden(evidence.answers, evidence.request.horizons_months),
+        hidden=hidden(evidence.answers, evidence.request),
     )
 
 

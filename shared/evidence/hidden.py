@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence
 from shared.reporting.content import Hidden
 from shared.results import COHORTS
+from shared.tasks import SurvivalTask
 
 # Statistic -> (patients who could be behind it, whether the site tells it).
 _STATISTICS: dict[str, tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]] = {
@@ -26,20 +28,21 @@ _STATISTICS: dict[str, tuple[Callable[[CohortSums], int | None], Callable[[Cohor
 }
 
 
-def hidden(answers: Sequence[Evidence], horizons: Sequence[float]) -> tuple[Hidden, ...]:
+def hidden(answers: Sequence[Evidence], request: EvidenceRequest) -> tuple[Hidden, ...]:
     """Return every statistic that a site withholds, cohort by cohort.
 
     Parameters
     ----------
     answers : sequence of Evidence
-        To the second question, thresholds frozen.
-    horizons : sequence of float
-        In months: at an early one few have had the event, and at a late one few are left.
+        Of sites; one whose minimum is 1 withholds nothing.
+    request : EvidenceRequest
+        What they answer: the second question, thresholds frozen.
     """
     found = []
+    careful = [answer for answer in answers if answer.minimum_count > 1]
     for cohort in COHORTS:
-        own = {a.site: a.cohorts[cohort] for a in answers if cohort in a.cohorts}
-        for statistic, (patients, told) in _statistics(horizons).items():
+        own = {a.site: a.cohorts[cohort] for a in careful if cohort in a.cohorts}
+        for statistic, (patients, told) in _statistics(request).items():
             withheld = {
                 site: patients(sums)
                 for site, sums in own.items()
@@ -67,24 +70,32 @@ def _hidden(
 
 
 def _statistics(
-    horizons: Sequence[float],
+    request: EvidenceRequest,
 ) -> dict[str, tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]]:
     found = dict(_STATISTICS)
-    for index, months in enumerate(horizons):
-        found[f"OS, at {months:g} months"] = _at_horizon("os", index)
-        found[f"RFS, at {months:g} months"] = _at_horizon("rfs", index)
+    # At an early horizon few have had the event, and at a late one few are left.
+    for months in request.horizons_months:
+        found[f"OS, at {months:g} months"] = _at_horizon("os", months, request)
+        found[f"RFS, at {months:g} months"] = _at_horizon("rfs", months, request)
     return found
 
 
 def _at_horizon(
-    task: str, index: int
+    task: SurvivalTask, months: float, request: EvidenceRequest
 ) -> tuple[Callable[[CohortSums], int | None], Callable[[CohortSums], bool]]:
+    horizon = request.horizons_months.index(months)
+    in_brier = months in request.brier_months
+    time = request.brier_months.index(months) if in_brier else 0
+
     def patients(sums: CohortSums) -> int | None:
-        own = sums.survival("os" if task == "os" else "rfs")
+        own = sums.survival(task)
         return own.labelled if own.auc is not None else 0
 
     def told(sums: CohortSums) -> bool:
-        own = sums.survival("os" if task == "os" else "rfs")
-        return own.auc is not None and bool(own.auc[0, index, 1] > 0)
+        own = sums.survival(task)
+        paired = own.auc is not None and own.auc[0, horizon, 1] > 0
+        # Where nobody had the event yet there is no pair, and nothing that is withheld.
+        judged = own.brier_patients is not None and in_brier and own.brier_patients[time] > 0
+        return bool(paired or judged)
 
     return patients, told

@@ -9,10 +9,14 @@ import pytest
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
 from client.evidence.secret import own_seed
+from client.evidence.survival import survival_sums
 from shared.evidence.cells import Cells, merged_starts
 from shared.evidence.description import REASONS
 from shared.evidence.hidden import hidden
+from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums
+from shared.metrics.predictions import SurvivalPredictions
+from tests.client.evidence.cohorts import QUARTERS, request
 
 
 @pytest.mark.parametrize(
@@ -111,10 +115,39 @@ def test_what_is_hidden_is_counted_where_it_may_be() -> None:
     found = {
         h.statistic: h
         for h in hidden(
-            [Evidence("a", 5, {"internal": silent}), Evidence("b", 5, {"internal": partly})], ()
+            [Evidence("a", 5, {"internal": silent}), Evidence("b", 5, {"internal": partly})],
+            EvidenceRequest(),
         )
     }
     mvi = found["MVI, all statistics"]
     assert (mvi.sites, mvi.patients, mvi.untold) == (("a", "b"), 12, 1)
     assert found["OS, all statistics"].untold == 2
     assert found["RFS, risk groups"].sites == ("a",)
+
+
+def at_horizons(minimum_count: int) -> list[str]:
+    """Of 40 patients nobody dies in the first year, 3 in the second, 27 by the third."""
+    generator = np.random.default_rng(0)
+    months = np.array([20.0] * 3 + [30.0] * 24 + [70.0] * 13)
+    event = np.array([1.0] * 27 + [0.0] * 13)
+    rows = SurvivalPredictions(
+        months, event, generator.normal(size=40), np.tile(np.linspace(0.99, 0.2, 28), (40, 1))
+    )
+    asked = request(censoring=np.linspace(1, 0.5, 28))
+    sums = survival_sums(
+        rows,
+        QUARTERS.edges_months,
+        site="a",
+        cohort="internal",
+        task="os",
+        request=asked,
+        rule=Rule(minimum_count, 0),
+    )
+    answer = Evidence("a", minimum_count, {"internal": CohortSums(patients=40, os=sums)})
+    return [h.statistic for h in hidden([answer], asked) if h.statistic.startswith("OS, at")]
+
+
+def test_nobody_is_hidden_where_nobody_had_the_event() -> None:
+    assert at_horizons(minimum_count=5) == ["OS, at 24 months"]
+    assert at_horizons(minimum_count=3) == []
+    assert at_horizons(minimum_count=1) == []
