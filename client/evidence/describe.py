@@ -1,12 +1,12 @@
 """An institution's patients in sums, before any training."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from client.batches import roi_of
-from client.cohort import PreparedCase
+from client.cohort import PreparedCase, SetAside
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts
@@ -45,14 +45,34 @@ def describe(
     """
     used = {case.patient_id for case in site.cases}
     excluded = {row.patient_id for row in site.set_aside} - used
-    codes = Counter(reason_code(row.reason) for row in site.set_aside)
     return Description(
         site=site.name,
         minimum_count=rule.minimum_count,
         cohorts={name: describe_cohort(cases, follow_up, rule) for name, cases in cohorts.items()},
-        set_aside={reason: rule.told(codes[reason]) for reason in REASONS},
+        set_aside=_set_aside(site.set_aside, used, rule),
         excluded=rule.told(len(excluded)),
     )
+
+
+def _set_aside(
+    rows: Sequence[SetAside], used: Collection[str], rule: Rule
+) -> dict[str, int | None]:
+    """Return entries by reason, each of enough patients.
+
+    Patients not used share out a number that is told, so a small reason could be computed from
+    the others'; those used in part do not.
+    """
+    entries = Counter(reason_code(row.reason) for row in rows)
+    patients = {
+        reason: {row.patient_id for row in rows if reason_code(row.reason) == reason}
+        for reason in REASONS
+    }
+    gone = rule.told_categories({r: len(own.difference(used)) for r, own in patients.items()})
+    kept = {reason: rule.told(len(own.intersection(used))) for reason, own in patients.items()}
+    return {
+        reason: None if None in (gone[reason], kept[reason]) else entries[reason]
+        for reason in REASONS
+    }
 
 
 def describe_cohort(cases: Cases, follow_up: TimeGrid, rule: Rule) -> CohortDescription:

@@ -7,16 +7,17 @@ import numpy as np
 import pydicom
 import pytest
 
-from client.cohort import PreparedCase, prepare_site
-from client.evidence.describe import describe_cohort, measure
+from client.cohort import PreparedCase, SetAside, prepare_site
+from client.evidence.describe import describe, describe_cohort, measure
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts
 from client.preparation.facts import PhaseFacts, from_text, maker_of_patient, to_text
+from client.site import Site
 from shared.evidence.description import MANUFACTURERS, Description
 from shared.evidence.table_one import characteristics
 from shared.plan import Plan
 from shared.reporting.measure_tables import characteristics_table
-from shared.tasks import PHASES, Phase
+from shared.tasks import PHASES, Labels, Phase
 from tests.client.imaging.dicom_files import write_series
 from tests.client.patients import (
     GOOD_ROW,
@@ -172,3 +173,23 @@ def test_a_region_kept_before_makers_were_noted_is_made_anew(tmp_path: Path) -> 
 def test_facts_without_a_maker_are_of_a_volume() -> None:
     old = to_text({"arterial": PhaseFacts(0.8, 2.5, 60.0, 80.0, None)})
     assert maker_of_patient(from_text(old)) == "no-header"
+
+
+def test_reasons_are_told_of_enough_patients_and_none_can_be_computed() -> None:
+    """Entries are not patients, and of patients set aside the number of all is told."""
+    phases_of_three = [SetAside(f"p{k // 2}", "used without this phase: x", "f") for k in range(6)]
+    damaged = [SetAside(f"d{k}", "is damaged or cut short", "f") for k in range(8)]
+    without_mask = [SetAside(f"m{k}", "no mask: expected mask.nii.gz", "f") for k in range(3)]
+    strayed = [
+        SetAside(f"s{k}", "the tumour of the mask lies outside this scan", "f") for k in range(6)
+    ]
+    aside = (*phases_of_three, *damaged, *without_mask, *strayed)
+    cases = tuple(PreparedCase(f"p{k}", Path(), (True,) * 3, Labels()) for k in range(3))
+    told = describe(Site("a", cases, "", set_aside=aside), {}, GRID, Rule(5, 0))
+    assert told.excluded == 17
+    # 6 entries, but of 3 patients; 17 - 8 - 6 would be the 3 without a mask.
+    assert told.set_aside["phase-left-out"] is None
+    assert told.set_aside["no-mask"] is None
+    assert told.set_aside["geometry"] is None
+    assert told.set_aside["unreadable"] == 8
+    assert told.set_aside["other"] == 0

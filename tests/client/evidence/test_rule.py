@@ -96,6 +96,11 @@ def test_the_secret_is_drawn_once_and_readable_by_its_owner_alone(tmp_path: Path
         ("several rows for one patient: leave one", "no-clinical-row"),
         ("is damaged, cut short, or not an image", "unreadable"),
         ("cannot be opened: Permission denied", "unreadable"),
+        ("is there as arterial and arterial.nii.gz: leave one", "ambiguous"),
+        ("the mask is there as mask.nii.gz and seg.dcm: leave one", "ambiguous"),
+        ("its values are not HU: a map of something else", "not-ct"),
+        ("the mask's liver measures -80 HU here: the mask is moved or another", "geometry"),
+        ("region 2 has contours that are not closed", "no-mask"),
         ("Mrs Miller wished it", "other"),
     ],
 )
