@@ -7,6 +7,7 @@ Thin on purpose: the learning is in `client.training` and `client.evaluation`, t
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -18,10 +19,10 @@ from client.evaluation import judge, sum_features
 from client.evidence.describe import describe
 from client.evidence.gather import cohorts_of, gather_evidence, rule_of
 from client.imaging.errors import ImagingError
+from client.learning import train_round
 from client.site import Site
 from client.site_file import site_from_node_config
 from client.split import Split, split_cases
-from client.training import train_locally
 from shared.evidence.messages import (
     DESCRIBE,
     EVIDENCE,
@@ -36,15 +37,14 @@ from shared.protocol import (
     ErrorCode,
     Instruction,
     ProtocolError,
-    Update,
     check_weights,
+    read_control,
     read_instruction,
     write_feature_sums,
     write_judgement,
     write_update,
 )
-from shared.tasks import TASKS
-from shared.weights import Weights, weights_of
+from shared.weights import Weights, parameters_of, weights_of
 
 logger = logging.getLogger("hepafed.client")
 
@@ -99,34 +99,12 @@ def _refusal(message: Message, code: ErrorCode) -> Message:
 def _train(message: Message, site: Site) -> RecordDict:
     start = time.perf_counter()
     model, instruction, split = _prepare(message, site)
-    plan, device = instruction.plan, site.torch_device
     if not split.training:
         raise ProtocolError(ErrorCode.NO_PATIENTS, "no training patient at this site")
-    judgement = judge(model, split.internal, plan, device, minimum_count=site.minimum_count)
-    loss = train_locally(
-        model,
-        split.training,
-        plan,
-        site=site.name,
-        round_number=instruction.round,
-        device=device,
-    )
-    weights = weights_of(model)
-    check_weights(weights, weights)
-    labelled = {
-        task: sum(getattr(case.labels, task) is not None for case in split.training)
-        for task in TASKS
-    }
-    update = Update(
-        site=site.name,
-        weights=weights,
-        patients=len(split.training),
-        labelled=labelled,
-        loss=loss,
-        seconds=time.perf_counter() - start,
-        judgement=judgement,
-    )
-    return write_update(update)
+    asked = instruction.plan.algorithm.control_variates
+    control = read_control(message, parameters_of(model) if asked else None)
+    update = train_round(site, model, instruction, split, control)
+    return write_update(replace(update, seconds=time.perf_counter() - start))
 
 
 def _evaluate(message: Message, site: Site) -> RecordDict:

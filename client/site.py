@@ -1,6 +1,7 @@
 """One institution as its own ClientApp sees it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -33,6 +34,9 @@ class Site:
         From which the site draws resamples; its own secret, but in a simulation.
     policy : Policy or None
         What the site allows; None, in a simulation, allows everything.
+    state_dir : Path or None
+        Where the site keeps what an algorithm has it remember between rounds; None: nowhere,
+        so that it refuses such an algorithm.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Site:
     set_aside: tuple[SetAside, ...] = ()
     bootstrap_seed: int = 0
     policy: Policy | None = None
+    state_dir: Path | None = None
 
     @property
     def torch_device(self) -> torch.device:

@@ -76,7 +76,8 @@ class SiteFile:
     cache_dir : Path
         Where prepared regions of interest are kept.
     state_dir : Path
-        The log of what left, the launcher, the executor's secret.
+        The log of what left, the launcher, the executor's secret, and what an algorithm has the
+        site remember between rounds.
     preprocessing : PreprocessingSettings
         As the study prescribes: the plan is refused where it differs.
     minimum_count : int
@@ -174,4 +175,5 @@ def site_from_node_config(context: Context) -> Site:
         bootstrap_seed=own_seed(site_file.cache_dir / SEED_FILE),
         role=site_file.policy.role,
         policy=site_file.policy,
+        state_dir=site_file.state_dir,
     )

@@ -8,6 +8,7 @@ import torch
 from client.augmentation import augment
 from client.batches import shuffled
 from client.cohort import PreparedCase
+from client.control import ControlVariate
 from client.proximal import ProximalTerm
 from shared.losses.multitask import multitask_loss
 from shared.model import HEADS, MultiTaskNet
@@ -23,6 +24,7 @@ def train_locally(
     site: str,
     round_number: int,
     device: torch.device,
+    control: ControlVariate | None = None,
 ) -> float:
     """Train a model in place on a site's training patients.
 
@@ -52,6 +54,8 @@ def train_locally(
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            if control is not None:
+                control.correct(optimiser)
             optimiser.step()
             losses.append(float(total.detach()))
     return sum(losses) / len(losses)

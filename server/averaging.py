@@ -1,11 +1,13 @@
 """The average of updates, built as they come: exact sums, each head by its own task's patients."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.model import HEADS
 from shared.protocol import Update
-from shared.tasks import TASKS
+from shared.tasks import TASKS, Task
 from shared.weights import Weights
 
 # Steps of the two parts of a sum. With at most 2^20 patients (protocol.MOST_PATIENTS) behind a
@@ -51,6 +53,10 @@ class ExactSum:
             self._low[part] += np.rint(term * _LOW_STEPS).astype(np.int64)
         self.total += times
 
+    def sum(self) -> NDArray[np.float64]:
+        """Return the sum, rounded once."""
+        return (self._high / _HIGH_STEPS + self._low / _LOW_STEPS).reshape(self._shape)
+
     def mean(self) -> NDArray[np.float32]:
         """Return the sum over the total of `times`."""
         mean = np.empty(self._high.size, dtype=np.float32)
@@ -81,7 +87,7 @@ class RunningAverage:
     def add(self, update: Update) -> None:
         """Take in one valid update (`shared.protocol.read_update`), which may then be let go."""
         for key, total in self._sums.items():
-            patients = _patients_behind(update, key)
+            patients = patients_behind(key, update.patients, update.labelled)
             if patients:
                 total.add(update.weights[key], patients)
 
@@ -95,8 +101,9 @@ class RunningAverage:
         }
 
 
-def _patients_behind(update: Update, key: str) -> int:
+def patients_behind(key: str, patients: int, labelled: Mapping[Task, int]) -> int:
+    """Return how many of a site's patients stand behind an entry of the model."""
     for task in TASKS:
         if key.startswith(f"{HEADS}.{task}."):
-            return update.labelled[task]
-    return update.patients
+            return labelled[task]
+    return patients

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Checkpoint:
     weights : Weights
         The global model after it.
     memory : Memory
-        What the server optimiser remembers, by name; empty for one that remembers nothing.
+        What the server optimiser and the algorithm remember, by name; empty for those that
+        remember nothing.
     best_round : int or None
         The round whose model was judged best on internal validation so far.
     best_score : float
@@ -54,6 +56,12 @@ class Checkpoint:
     best_weights: Weights | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
+
+
+def counted(history: Sequence[Mapping[str, Any]], last_round: int) -> dict[str, int]:
+    """Return site -> the last round, up to `last_round`, in which its update counted."""
+    rounds = (record for record in history if record["round"] <= last_round)
+    return {site: record["round"] for record in rounds for site in record.get("sites", ())}
 
 
 class CheckpointMismatchError(RuntimeError):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from flwr.app import Message
 
 from server.averaging import MOST_SITES, RunningAverage
+from server.control import ControlChange
 from shared.judgement import Judgement
 from shared.protocol import ErrorCode, ProtocolError, Update, read_judgement, read_update
 from shared.weights import Weights
@@ -86,12 +87,16 @@ class TrainingIntake(Intake):
     ----------
     current : Weights
         The model that went out.
+    control : Weights or None
+        The control variate that went out with it, in SCAFFOLD.
     """
 
-    def __init__(self, current: Weights) -> None:
+    def __init__(self, current: Weights, control: Weights | None = None) -> None:
         super().__init__()
         self._current = current
+        self._control = control
         self._running = RunningAverage(current)
+        self.control_change = None if control is None else ControlChange(control)
         self._judgements: dict[str, Judgement] = {}
         self._sites: dict[str, dict[str, Any]] = {}
         self._began = time.perf_counter()
@@ -112,7 +117,8 @@ class TrainingIntake(Intake):
 
     def record(self) -> dict[str, Any]:
         """Return the round's record, sites in order."""
-        model_bytes = sum(value.nbytes for value in self._current.values())
+        sent = [*self._current.values(), *(self._control or {}).values()]
+        model_bytes = sum(value.nbytes for value in sent)
         return {
             "seconds": time.perf_counter() - self._began,
             "bytes_down": model_bytes * self._asked,
@@ -122,13 +128,15 @@ class TrainingIntake(Intake):
         }
 
     def _read(self, reply: Message) -> tuple[str, Update]:
-        update = read_update(reply, self._current)
+        update = read_update(reply, self._current, self._control)
         return update.site, update
 
     def _use(self, site: str, update: Update) -> None:
         if len(self._sites) == MOST_SITES:
             raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"more than {MOST_SITES} sites")
         self._running.add(update)
+        if self.control_change is not None:
+            self.control_change.add(update)
         self._judgements[site] = update.judgement
         self._sites[site] = {
             "patients": update.patients,

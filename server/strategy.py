@@ -9,8 +9,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from server import optimiser
-from server.checkpoint import Checkpoint
+from server import control, optimiser
+from server.checkpoint import Checkpoint, counted
 from server.intake import JudgementIntake, TrainingIntake
 from server.progress import Progress
 from server.question import FederationFailedError, Question
@@ -18,7 +18,7 @@ from server.terms import Terms
 from shared.judgement import Judgement, add_up
 from shared.plan import Plan, new_model
 from shared.protocol import Instruction, write_instruction
-from shared.weights import to_record
+from shared.weights import Weights, to_record
 
 logger = logging.getLogger("hepafed.server")
 
@@ -85,16 +85,18 @@ class SiteStrategy(Strategy):
             Too few sites, at the last attempt too.
         """
         question, before = self._asked(), self.checkpoint
-        intake = TrainingIntake(before.weights)
+        intake = TrainingIntake(before.weights, self._control())
         question.put(intake, intake.take_updates, replies)
         judged = self._record_judgement(before, intake.judgements())
         weights, memory = optimiser.apply(
             self._terms.optimiser,
             before.weights,
             intake.average(),
-            before.memory,
+            control.without(before.memory),
             self._parameters,
         )
+        if intake.control_change is not None:
+            memory = {**memory, **intake.control_change.added_to(before.memory)}
         number = self._first_round + server_round
         record = {"round": number, **intake.record(), **_account(question)}
         self.checkpoint = replace(
@@ -135,11 +137,22 @@ class SiteStrategy(Strategy):
         self._on_checkpoint(self.checkpoint)
         return None
 
+    def _control(self) -> Weights | None:
+        """Return the control variate that goes with the model, in SCAFFOLD."""
+        if not self.plan.algorithm.control_variates:
+            return None
+        before = self.checkpoint
+        parameters = {key: before.weights[key] for key in self._parameters}
+        return control.variate(before.memory, before.history, parameters)
+
     def _ask(self, message_type: str, number: int, grid: Grid) -> Question:
+        at = self.checkpoint
+        instruction = Instruction(self.plan, number, counted(at.history, at.round))
+        variate = self._control() if message_type == MessageType.TRAIN else None
         self._question = Question(
             grid,
             self._terms,
-            write_instruction(self.checkpoint.weights, Instruction(self.plan, number)),
+            write_instruction(at.weights, instruction, variate),
             message_type=message_type,
             number=number,
             on_progress=self._on_progress,

@@ -13,9 +13,13 @@ class AlgorithmSettings:
     proximal_mu : float
         FedProx (Li et al., arXiv 1812.06127): half of it times the squared distance of the
         trainable parameters to the model that came down joins the local loss; 0 is FedAvg.
+    control_variates : bool
+        SCAFFOLD (Karimireddy et al., arXiv 1910.06378): every local step is corrected by how the
+        site's mean gradient differs from everybody's. Needs plain gradient steps.
     """
 
     proximal_mu: float = 0.0
+    control_variates: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.proximal_mu) and self.proximal_mu >= 0):
@@ -29,7 +33,8 @@ class AlgorithmSettings:
         optimiser : str
             Name of the server optimiser, ``"fedavg"`` for the plain average.
         """
-        parts = ["fedprox"] if self.proximal_mu else []
+        asked = {"fedprox": self.proximal_mu > 0, "scaffold": self.control_variates}
+        parts = [name for name, wanted in asked.items() if wanted]
         if optimiser != "fedavg" or not parts:
             parts.append(optimiser)
         return "-".join(parts)

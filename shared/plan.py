@@ -130,6 +130,10 @@ class Plan:
             raise ValueError(f"rounds must be at least 1, got {self.rounds}")
         if not 0 < self.training_fraction < 1:
             raise ValueError(f"training_fraction must lie in (0, 1), got {self.training_fraction}")
+        if self.algorithm.control_variates and self.optimisation.optimiser != "sgd":
+            raise ValueError(
+                "algorithm.control_variates corrects plain gradient steps: choose optimisation=sgd"
+            )
 
 
 def new_model(plan: Plan) -> MultiTaskNet:

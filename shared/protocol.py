@@ -4,11 +4,13 @@ Before the first round the server asks for sums of features (`FeatureSums`), to 
 alike everywhere, and for a description of the cohorts. Then, in every round, down: the global
 model and what to do with it (`Instruction`); up: the site's update, the number of patients
 behind each part of it, and sums that judge the model that came down (`Judgement`) on the site's
-internal validation patients. At the end it asks twice for evidence of the best model
-(`shared.evidence.messages`). Nothing else crosses.
+internal validation patients; with SCAFFOLD also control variates, both ways. At the end it asks
+twice for evidence of the best model (`shared.evidence.messages`). Nothing else crosses.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeVar
 
@@ -24,9 +26,10 @@ from shared.weights import Weights, from_record, to_record
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
 
-VERSION = 1
+VERSION = 2
 
 MODEL = "model"
+CONTROL = "control"
 INSTRUCTION = "instruction"
 SITE = "site"
 COUNTS = "counts"
@@ -53,6 +56,7 @@ class ErrorCode(IntEnum):
     WRONG_SITE = 1009
     DUPLICATE_REPLY = 1010
     OUT_OF_RANGE_UPDATE = 1011
+    MEMORY_LOST = 1012
     POLICY_REFUSED = 1020
     BUNDLE_REFUSED = 1021
     INTERNAL = 1099
@@ -84,10 +88,14 @@ class Instruction:
         What is learned, and how.
     round : int
         From 1; the model that comes with it is the result of the round before.
+    counted : mapping of str to int
+        Site -> the last round, up to the one that made this model, in which its update counted:
+        what it remembers of that round goes with this model, and of no later one.
     """
 
     plan: Plan
     round: int
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ class Update:
         What the site spent on the answer.
     judgement : Judgement
         Of the model that came down.
+    control : Weights or None
+        By how much the site's control variate has changed; None but in SCAFFOLD.
     """
 
     site: str
@@ -119,16 +129,23 @@ class Update:
     loss: float
     seconds: float
     judgement: Judgement
+    control: Weights | None = None
 
 
-def write_instruction(weights: Weights, instruction: Instruction) -> RecordDict:
-    """Return the content of a message down."""
+def write_instruction(
+    weights: Weights, instruction: Instruction, control: Weights | None = None
+) -> RecordDict:
+    """Return the content of a message down; `control` is the server's control variate."""
     order: dict[str, int | str] = {
         "version": VERSION,
         "round": instruction.round,
         "plan": to_json(instruction.plan),
+        "counted": json.dumps(dict(instruction.counted)),
     }
-    return RecordDict({MODEL: to_record(weights), INSTRUCTION: ConfigRecord({**order})})
+    content = RecordDict({MODEL: to_record(weights), INSTRUCTION: ConfigRecord({**order})})
+    if control is not None:
+        content[CONTROL] = to_record(control)
+    return content
 
 
 def read_instruction(message: Message) -> tuple[Weights, Instruction]:
@@ -144,9 +161,40 @@ def read_instruction(message: Message) -> tuple[Weights, Instruction]:
     try:
         plan = from_json(Plan, str(order["plan"]), where="plan")
         round_number = int(str(order["round"]))
-    except (KeyError, ValueError, ConfigurationError) as error:
+        counted = _read_counted(str(order["counted"]), round_number)
+    except (KeyError, ValueError, TypeError, AttributeError, ConfigurationError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
-    return _weights(message), Instruction(plan, round_number)
+    return _weights(message, MODEL), Instruction(plan, round_number, counted)
+
+
+def _read_counted(text: str, round_number: int) -> dict[str, int]:
+    counted = {str(site): int(number) for site, number in json.loads(text).items()}
+    if not all(0 < number < max(1, round_number) for number in counted.values()):
+        raise ValueError(f"counted names rounds that are not before {round_number}")
+    return counted
+
+
+def read_control(message: Message, expected: Weights | None) -> Weights | None:
+    """Check and return the control variates of a message, of either side.
+
+    Parameters
+    ----------
+    message : Message
+    expected : Weights or None
+        Keys and shapes that they must have; None: there must be none.
+
+    Raises
+    ------
+    ProtocolError
+        They are missing or uninvited, or break what `check_weights` asks.
+    """
+    if expected is None:
+        if CONTROL in message.content:
+            raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, f"nobody asked for {CONTROL!r}")
+        return None
+    control = _weights(message, CONTROL)
+    check_weights(control, expected)
+    return control
 
 
 def write_update(update: Update) -> RecordDict:
@@ -157,13 +205,16 @@ def write_update(update: Update) -> RecordDict:
         "seconds": update.seconds,
     }
     counts.update({f"labelled-{task}": update.labelled[task] for task in TASKS})
-    return RecordDict(
+    content = RecordDict(
         {
             MODEL: to_record(update.weights),
             COUNTS: MetricRecord({**counts}),
             **write_judgement(update.site, update.judgement),
         }
     )
+    if update.control is not None:
+        content[CONTROL] = to_record(update.control)
+    return content
 
 
 def write_judgement(site: str, judgement: Judgement) -> RecordDict:
@@ -208,7 +259,7 @@ def read_judgement(message: Message) -> tuple[str, Judgement]:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
 
 
-def read_update(message: Message, expected: Weights) -> Update:
+def read_update(message: Message, expected: Weights, control: Weights | None = None) -> Update:
     """Check and return what a training reply carries.
 
     Parameters
@@ -216,6 +267,8 @@ def read_update(message: Message, expected: Weights) -> Update:
     message : Message
     expected : Weights
         The model that went down: keys and shapes must agree with it.
+    control : Weights or None
+        The control variate that went down, likewise; None but in SCAFFOLD.
 
     Raises
     ------
@@ -224,8 +277,9 @@ def read_update(message: Message, expected: Weights) -> Update:
         patients behind the update.
     """
     name, judgement = read_judgement(message)
-    weights = _weights(message)
+    weights = _weights(message, MODEL)
     check_weights(weights, expected)
+    change = read_control(message, control)
     counts = record_of(message, COUNTS, MetricRecord)
     try:
         patients = int(_number(counts, "patients"))
@@ -239,7 +293,7 @@ def read_update(message: Message, expected: Weights) -> Update:
         raise ProtocolError(
             ErrorCode.MALFORMED_MESSAGE, f"{name} reports {labelled} labelled of {patients}"
         )
-    return Update(name, weights, patients, labelled, loss, seconds, judgement)
+    return Update(name, weights, patients, labelled, loss, seconds, judgement, change)
 
 
 def check_weights(weights: Weights, expected: Weights) -> None:
@@ -261,8 +315,8 @@ def check_weights(weights: Weights, expected: Weights) -> None:
             raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"{key} is far out of range")
 
 
-def _weights(message: Message) -> Weights:
-    record = record_of(message, MODEL, ArrayRecord)
+def _weights(message: Message, key: str) -> Weights:
+    record = record_of(message, key, ArrayRecord)
     try:
         return from_record(record)
     except Exception as error:

@@ -16,6 +16,11 @@ def weights_of(model: nn.Module) -> Weights:
     return {key: value.detach().cpu().numpy().copy() for key, value in model.state_dict().items()}
 
 
+def parameters_of(model: nn.Module) -> Weights:
+    """Return a copy of what training moves, without buffers."""
+    return {key: value.detach().cpu().numpy().copy() for key, value in model.named_parameters()}
+
+
 def to_record(weights: Weights) -> ArrayRecord:
     """Return weights as Flower sends them."""
     return ArrayRecord({key: Array(value) for key, value in weights.items()})

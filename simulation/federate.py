@@ -3,6 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from flwr.app import Context
 
@@ -18,6 +20,11 @@ from simulation.grid import InProcessGrid
 from simulation.settings import RuntimeSettings
 
 
+def remembering(sites: Sequence[Site], state_dir: Path) -> list[Site]:
+    """Return the sites, each with a place of its own for what it remembers between rounds."""
+    return [replace(site, state_dir=state_dir / "sites" / site.name) for site in sites]
+
+
 def federate(
     sites: Sequence[Site],
     settings: FederationSettings,
@@ -29,9 +36,10 @@ def federate(
     The ClientApp and the ServerApp are those of a real federation; only what carries their
     messages differs. Both runtimes give the same weights.
     """
+    own = remembering(sites, settings.state_dir)
 
     def site_of(context: Context) -> Site:
-        return sites[int(context.node_config["partition-id"])]
+        return own[int(context.node_config["partition-id"])]
 
     client_app = build_client_app(site_of)
     logging.getLogger("flwr").setLevel(logging.WARNING)

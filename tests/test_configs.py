@@ -47,6 +47,7 @@ def test_the_published_size_is_the_default() -> None:
 
 def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
     assert settings().strategy == "fedavg"
+    assert settings("algorithm=scaffold").strategy == "scaffold"
     assert settings("algorithm=fedprox").strategy == "fedprox"
     assert settings("algorithm=fedprox", "server_optimiser=fedadam").strategy == "fedprox-fedadam"
 
@@ -61,6 +62,7 @@ def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
         ("optimisation.batch_size=0", "batch_size"),
         ("optimisation.optimiser=lbfgs", "optimiser"),
         ("algorithm.proximal_mu=-1", "proximal_mu"),
+        ("algorithm.control_variates=true", "choose optimisation=sgd"),
         ("+algorithm.mu=1", "configuration.algorithm.mu"),
         ("server_optimiser.name=fedmagic", "fedmagic"),
         ("+server_optimiser.momentum=0.9", "configuration.server_optimiser.momentum"),

@@ -18,6 +18,7 @@ _WORDS = {
     "NO_PATIENTS": "no training patient",
     "DATA_UNREADABLE": "its data could not be read",
     "NON_FINITE_UPDATE": "an update with numbers that are not finite",
+    "MEMORY_LOST": "lost what the algorithm has it keep between rounds",
     "NO_ANSWER": "no answer in time",
     "INTERNAL": "an error at the site, told in its own log",
 }

@@ -9,6 +9,7 @@ from shared.algorithm import AlgorithmSettings
         (AlgorithmSettings(), "fedavg", "fedavg"),
         (AlgorithmSettings(), "fedadam", "fedadam"),
         (AlgorithmSettings(proximal_mu=0.1), "fedavg", "fedprox"),
+        (AlgorithmSettings(control_variates=True), "fedavg", "scaffold"),
         (AlgorithmSettings(proximal_mu=0.1), "fedavgm", "fedprox-fedavgm"),
     ],
 )

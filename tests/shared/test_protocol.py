@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def message(content: RecordDict) -> Message:
 
 
 def test_an_instruction_survives_the_wire() -> None:
-    instruction = Instruction(Plan(seed=4, rounds=3), round=2)
+    instruction = Instruction(Plan(seed=4, rounds=3), round=2, counted={"site_1": 1})
     weights, read = protocol.read_instruction(
         message(protocol.write_instruction(WEIGHTS, instruction))
     )
@@ -116,10 +117,65 @@ def test_a_broken_update_is_refused_by_name(
     assert caught.value.code is code
 
 
+CONTROL: Weights = {"trunk.w": np.full((2, 3), 0.5, np.float32)}
+
+
+def test_control_variates_survive_the_wire_both_ways() -> None:
+    down = message(protocol.write_instruction(WEIGHTS, Instruction(Plan(), 1), CONTROL))
+    received = protocol.read_control(down, WEIGHTS)
+    up = message(protocol.write_update(replace(UPDATE, control=CONTROL)))
+    returned = protocol.read_update(up, WEIGHTS, CONTROL).control
+    for found in (received, returned):
+        assert found is not None
+        np.testing.assert_array_equal(found["trunk.w"], CONTROL["trunk.w"])
+
+
+@pytest.mark.parametrize(
+    ("control", "code"),
+    [
+        (None, ErrorCode.MALFORMED_MESSAGE),
+        ({"other": CONTROL["trunk.w"]}, ErrorCode.WRONG_MODEL),
+        ({"trunk.w": CONTROL["trunk.w"].T.copy()}, ErrorCode.WRONG_MODEL),
+        ({"trunk.w": np.full((2, 3), np.inf, np.float32)}, ErrorCode.NON_FINITE_UPDATE),
+        ({"trunk.w": np.full((2, 3), 2.0**24, np.float32)}, ErrorCode.OUT_OF_RANGE_UPDATE),
+    ],
+)
+def test_broken_control_variates_are_refused_at_both_ends(
+    control: Weights | None, code: ErrorCode
+) -> None:
+    down = message(protocol.write_instruction(WEIGHTS, Instruction(Plan(), 1), control))
+    up = message(protocol.write_update(replace(UPDATE, control=control)))
+    for read in (
+        lambda: protocol.read_control(down, WEIGHTS),
+        lambda: protocol.read_update(up, WEIGHTS, CONTROL),
+    ):
+        with pytest.raises(ProtocolError) as caught:
+            read()
+        assert caught.value.code is code
+
+
+def test_control_variates_that_nobody_asked_for_are_refused() -> None:
+    down = message(protocol.write_instruction(WEIGHTS, Instruction(Plan(), 1), CONTROL))
+    up = message(protocol.write_update(replace(UPDATE, control=CONTROL)))
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        protocol.read_control(down, None)
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        protocol.read_update(up, WEIGHTS)
+
+
+@pytest.mark.parametrize("counted", ["[]", '{"a": 2}', '{"a": 0}', '{"a": "x"}', "no JSON", "3"])
+def test_rounds_that_cannot_have_counted_are_refused(counted: str) -> None:
+    content = protocol.write_instruction(WEIGHTS, Instruction(Plan(), 2))
+    content.config_records[protocol.INSTRUCTION]["counted"] = counted
+    with pytest.raises(ProtocolError) as caught:
+        protocol.read_instruction(message(content))
+    assert caught.value.code is ErrorCode.MALFORMED_MESSAGE
+
+
 def test_a_plan_that_does_not_validate_is_refused() -> None:
     content = protocol.write_instruction(WEIGHTS, Instruction(Plan(), 1))
     content[protocol.INSTRUCTION] = ConfigRecord(
-        {"version": protocol.VERSION, "round": 1, "plan": '{"rounds": -1}'}
+        {"version": protocol.VERSION, "round": 1, "plan": '{"rounds": -1}', "counted": "{}"}
     )
     with pytest.raises(ProtocolError, match="rounds must be at least 1"):
         protocol.read_instruction(message(content))

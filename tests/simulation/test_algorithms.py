@@ -1,5 +1,7 @@
 """Federated algorithms through their public door, against what can be derived of them."""
 
+import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +10,19 @@ import pytest
 
 from client.site import Site
 from client.split import split_cases
+from server.checkpoint import Checkpoint
+from server.optimiser import FedAdam, FedAvg, ServerOptimiser
 from shared.algorithm import AlgorithmSettings
 from shared.plan import Plan
 from shared.weights import Weights
 from simulation.methods import pooled_site
 from tests.simulation.small_sites import GRADIENT_DESCENT, PLAN, assert_equal, labelled_sites, run
 
+SCAFFOLD = replace(
+    PLAN,
+    optimisation=replace(GRADIENT_DESCENT.optimisation, batch_size=2, max_grad_norm=5.0),
+    algorithm=AlgorithmSettings(control_variates=True),
+)
 ONE_ROUND = replace(GRADIENT_DESCENT, rounds=1)
 TOLERANCE = 1e-6
 
@@ -25,9 +34,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Site]:
     return labelled_sites(root, {"a": 9, "b": 5, "c": 4})
 
 
-def local_epochs(plan: Plan, epochs: int, **algorithm: float) -> Plan:
+def local_epochs(plan: Plan, epochs: int, proximal_mu: float = 0.0) -> Plan:
     optimisation = replace(plan.optimisation, local_epochs=epochs)
-    return replace(plan, optimisation=optimisation, algorithm=AlgorithmSettings(**algorithm))
+    return replace(plan, optimisation=optimisation, algorithm=AlgorithmSettings(proximal_mu))
 
 
 def farthest(first: Weights, second: Weights) -> float:
@@ -103,3 +112,91 @@ def test_no_proximal_term_is_fedavg_to_the_byte(sites: list[Site], tmp_path: Pat
     assert_equal(plain.weights, without.weights)
     held = run(sites, tmp_path / "held", plan=local_epochs(PLAN, 2, proximal_mu=1.0))
     assert farthest(held.weights, plain.weights) > TOLERANCE
+
+
+def test_with_one_full_batch_step_a_site_corrections_cancel(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    """Averaged, c - c_i is nothing: SCAFFOLD is FedAvg, and c is the pooled gradient.
+
+    c = (x - y) / r, for the average takes one step of length r along it.
+    """
+    plan = replace(GRADIENT_DESCENT, algorithm=AlgorithmSettings(control_variates=True))
+    models: list[Weights] = []
+    plain = run(sites, tmp_path / "plain", lambda c: models.append(c.weights), GRADIENT_DESCENT)
+    scaffold = run(sites, tmp_path / "scaffold", plan=plan)
+    assert farthest(scaffold.weights, plain.weights) < TOLERANCE
+    last = scaffold.history[-1]["sites"].values()
+    for key, total in scaffold.memory.items():
+        name = key.removeprefix("control/")
+        gradient = (models[2][name] - models[3][name]) / plan_rate(name)
+        # Everybody has every label: all entries are weighted by patients.
+        control = total / sum(site["patients"] for site in last)
+        np.testing.assert_allclose(control, gradient, atol=2e-5)
+
+
+def test_with_several_steps_corrections_matter(sites: list[Site], tmp_path: Path) -> None:
+    plain = run(sites, tmp_path / "plain", plan=replace(SCAFFOLD, algorithm=AlgorithmSettings()))
+    scaffold = run(sites, tmp_path / "scaffold", plan=SCAFFOLD)
+    assert farthest(scaffold.weights, plain.weights) > TOLERANCE
+
+
+def test_scaffold_does_not_depend_on_who_comes_first(sites: list[Site], tmp_path: Path) -> None:
+    first = run(sites, tmp_path / "first", plan=SCAFFOLD)
+    second = run(sites[::-1], tmp_path / "second", plan=SCAFFOLD)
+    assert_equal(first.weights, second.weights)
+    assert_equal(first.memory, second.memory)
+
+
+@pytest.mark.parametrize("lost_checkpoints", [0, 1])
+@pytest.mark.parametrize("optimiser", [FedAvg(), FedAdam()])
+def test_a_killed_scaffold_goes_on_to_the_same_bytes(
+    sites: list[Site], tmp_path: Path, lost_checkpoints: int, optimiser: ServerOptimiser
+) -> None:
+    """Also where sites remember a round that the server has lost."""
+
+    def kill(checkpoint: Checkpoint) -> None:
+        if checkpoint.round == 2:
+            raise KeyboardInterrupt
+
+    killed = tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        run(sites, killed, kill, plan=SCAFFOLD, optimiser=optimiser)
+    for path in sorted(killed.glob("checkpoint-*.json"))[::-1][:lost_checkpoints]:
+        path.unlink()
+    rounds: list[int] = []
+    resumed = run(
+        sites, killed, lambda c: rounds.append(c.round), plan=SCAFFOLD, optimiser=optimiser
+    )
+    assert rounds[0] == 3 - lost_checkpoints
+    whole = run(sites, tmp_path / "whole", plan=SCAFFOLD, optimiser=optimiser)
+    assert_equal(resumed.weights, whole.weights)
+    assert_equal(resumed.memory, whole.memory)
+
+
+def test_flowers_own_engine_gives_scaffolds_bytes(sites: list[Site], tmp_path: Path) -> None:
+    ours = run(sites, tmp_path / "ours", plan=SCAFFOLD)
+    theirs = run(sites, tmp_path / "theirs", plan=SCAFFOLD, runtime="ray")
+    assert_equal(ours.weights, theirs.weights)
+    assert_equal(ours.memory, theirs.memory)
+
+
+def test_a_site_that_lost_its_control_variate_stays_out(
+    sites: list[Site], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose(checkpoint: Checkpoint) -> None:
+        if checkpoint.round == 1:
+            shutil.rmtree(tmp_path / "sites" / "a")
+
+    with caplog.at_level(logging.CRITICAL, logger="hepafed.client"):
+        checkpoint = run(sites, tmp_path, lose, plan=SCAFFOLD)
+    assert [r["refused"] for r in checkpoint.history[1:]] == [{}, *[{"a": "MEMORY_LOST"}] * 2]
+    assert list(checkpoint.history[-1]["sites"]) == ["b", "c"]
+
+
+def test_another_run_of_the_same_plan_begins_anew(sites: list[Site], tmp_path: Path) -> None:
+    first = run(sites, tmp_path, plan=SCAFFOLD)
+    for path in tmp_path.glob("*.*"):
+        path.unlink()
+    second = run(sites, tmp_path, plan=SCAFFOLD)
+    assert_equal(first.weights, second.weights)

@@ -14,7 +14,7 @@ from shared.evidence.description import REASONS, CohortDescription, Description,
 from shared.evidence.request import EvidenceRequest, Thresholds
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums, same
 from shared.plan import Plan
-from shared.protocol import SITE, ErrorCode, Instruction, ProtocolError
+from shared.protocol import SITE, VERSION, ErrorCode, Instruction, ProtocolError
 from shared.time_grid import TimeGrid
 from shared.weights import Weights
 
@@ -196,6 +196,6 @@ def test_a_description_without_a_measure_is_refused() -> None:
 )
 def test_a_request_that_does_not_validate_is_refused(request_json: str) -> None:
     content = messages.write_evidence_request(WEIGHTS, Instruction(Plan(), 1), EvidenceRequest())
-    content[messages.REQUEST] = ConfigRecord({"version": 1, "request": request_json})
+    content[messages.REQUEST] = ConfigRecord({"version": VERSION, "request": request_json})
     with pytest.raises(ProtocolError, match="MALFORMED_MESSAGE"):
         messages.read_evidence_request(message(content))

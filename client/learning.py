@@ -1,0 +1,112 @@
+"""One round of learning at a site: what is recalled, judged, trained, kept and told."""
+
+from client.control import ControlVariate
+from client.evaluation import judge
+from client.memory import SiteMemory
+from client.site import Site
+from client.split import Split
+from client.training import train_locally
+from shared.model import MultiTaskNet
+from shared.plan import Plan
+from shared.protocol import ErrorCode, Instruction, ProtocolError, Update, check_weights
+from shared.tasks import TASKS
+from shared.weights import Weights, weights_of
+
+
+def train_round(
+    site: Site,
+    model: MultiTaskNet,
+    instruction: Instruction,
+    split: Split,
+    control: Weights | None,
+) -> Update:
+    """Judge the model that came down, train it in place, and return what is told of it.
+
+    Parameters
+    ----------
+    site : Site
+    model : MultiTaskNet
+    instruction : Instruction
+    split : Split
+        With at least one training patient.
+    control : Weights or None
+        The server's control variate; None but in SCAFFOLD.
+
+    Returns
+    -------
+    Update
+        Its `seconds` are not measured here.
+
+    Raises
+    ------
+    ProtocolError
+        The update is not finite, or what the site should have kept is gone.
+    """
+    plan, device = instruction.plan, site.torch_device
+    variate = None if control is None else _variate(site, model, instruction, control)
+    judgement = judge(model, split.internal, plan, device, minimum_count=site.minimum_count)
+    loss = train_locally(
+        model,
+        split.training,
+        plan,
+        site=site.name,
+        round_number=instruction.round,
+        device=device,
+        control=variate,
+    )
+    weights = weights_of(model)
+    check_weights(weights, weights)
+    labelled = {
+        task: sum(getattr(case.labels, task) is not None for case in split.training)
+        for task in TASKS
+    }
+    return Update(
+        site=site.name,
+        weights=weights,
+        patients=len(split.training),
+        labelled=labelled,
+        loss=loss,
+        seconds=0.0,
+        judgement=judgement,
+        control=None if variate is None else _keep(site, instruction, variate),
+    )
+
+
+def _variate(
+    site: Site, model: MultiTaskNet, instruction: Instruction, control: Weights
+) -> ControlVariate:
+    """Return the site's control variate as it was when its update last counted.
+
+    Where that is lost the site stays out: the server's variate still holds its share, and one
+    begun anew would bias every site's steps for good.
+    """
+    counted = instruction.counted.get(site.name, 0)
+    own = memory_of(site, instruction.plan).recall("control", counted) if counted else None
+    if counted and own is None:
+        raise ProtocolError(ErrorCode.MEMORY_LOST, f"no control variate of round {counted}")
+    if own is not None:
+        check_weights(own, control)
+    return ControlVariate(model, own, control)
+
+
+def _keep(site: Site, instruction: Instruction, variate: ControlVariate) -> Weights:
+    """Keep the site's new control variate; return by how much it has changed."""
+    change = variate.change()
+    check_weights(change, change)
+    memory, counted = memory_of(site, instruction.plan), instruction.counted.get(site.name, 0)
+    memory.keep("control", instruction.round, variate.after())
+    memory.forget("control", instruction.round, but=counted)
+    return change
+
+
+def memory_of(site: Site, plan: Plan) -> SiteMemory:
+    """Return what the site remembers of a plan's rounds.
+
+    Raises
+    ------
+    ProtocolError
+        The site has no place to remember anything.
+    """
+    if site.state_dir is None:
+        raise ProtocolError(ErrorCode.MEMORY_LOST, "this site has no state_dir to remember in")
+    return SiteMemory(site.state_dir, plan)

@@ -1,0 +1,78 @@
+"""What a site keeps of its own training from round to round: at the site, on its disk.
+
+Not in Flower's ``context.state``, which ends with the node's process and with a simulation's:
+here a restarted node and a resumed run find what they left. It is the same under a SuperNode,
+on Ray and in process.
+"""
+
+import logging
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from shared.config import to_json
+from shared.plan import Plan
+from shared.weights import Weights
+
+logger = logging.getLogger("hepafed.client")
+
+Kind = Literal["control", "personal"]
+
+# A coordinator may go back by as many rounds as it keeps checkpoints.
+KEPT_ROUNDS = 3
+
+
+class SiteMemory:
+    """Arrays by kind and round, of one plan.
+
+    What a round leaves is kept under its number. Which one goes with a model the coordinator
+    says (`shared.protocol.Instruction.counted`), for it knows whose update counted and where it
+    went on after a crash: the same round asked again is begun from the same state.
+
+    Parameters
+    ----------
+    state_dir : Path
+        The site's own.
+    plan : Plan
+        Another plan is another federation: it has a memory of its own.
+    """
+
+    def __init__(self, state_dir: Path, plan: Plan) -> None:
+        digest = blake2b(to_json(plan).encode(), digest_size=8).hexdigest()
+        self._folder = state_dir / "memory" / digest
+
+    def recall(self, kind: Kind, round_number: int) -> Weights | None:
+        """Return what was kept in a round; None where that is gone or cannot be read."""
+        try:
+            return dict(load_file(self._path(kind, round_number)))
+        except (OSError, SafetensorError) as error:
+            logger.error("what round %d left cannot be read: %s", round_number, error)
+            return None
+
+    def keep(self, kind: Kind, round_number: int, arrays: Weights) -> None:
+        """Keep arrays, on the disk before this returns, in place of any kept before."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(kind, round_number)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(save(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def forget(self, kind: Kind, round_number: int, *, but: int) -> None:
+        """Remove what is older than a few rounds, and what is of later ones, but one round's.
+
+        Later rounds than the one at hand are those of an earlier run of the same plan.
+        """
+        wanted = {but, *range(round_number - KEPT_ROUNDS + 1, round_number + 1)}
+        for path in self._folder.glob(f"{kind}-*.safetensors"):
+            if int(path.stem.rpartition("-")[2]) not in wanted:
+                path.unlink(missing_ok=True)
+
+    def _path(self, kind: Kind, round_number: int) -> Path:
+        return self._folder / f"{kind}-{round_number:06d}.safetensors"
