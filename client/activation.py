@@ -68,9 +68,11 @@ def activation_map(model: MultiTaskNet, batch: RoiBatch, task: Task) -> NDArray[
     -------
     ndarray, shape (B, D, H, W)
         In [0, 1], 1 at each patient's own strongest place; all 0 where nothing speaks for a
-        higher risk. It shows the trunk's share: what the heads read from the intensities
-        directly has no map.
+        higher risk. It shows the trunk's share: what the heads read directly has no map, and a
+        model without a trunk has none.
     """
+    if model.settings.trunk == "none":
+        return np.zeros(tuple(batch.mask.shape), np.float32)
     cam = _HiResCAM(
         nn_module=_OneTask(model, task),
         target_layers=LAYER,

@@ -133,8 +133,8 @@ def _give_evidence(message: Message, site: Site) -> RecordDict:
 
 
 def _sum_features(message: Message, site: Site) -> RecordDict:
-    _, _, split = _prepare(message, site)
-    sums = sum_features(split.training, minimum_count=site.minimum_count)
+    model, _, split = _prepare(message, site)
+    sums = sum_features(split.training, model.settings, minimum_count=site.minimum_count)
     return write_feature_sums(site.name, sums)
 
 

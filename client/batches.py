@@ -1,6 +1,7 @@
 """Prepared cases to batches of tensors."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,31 +20,53 @@ def roi_of(case: PreparedCase) -> Roi:
     return load_roi(case.roi_path)
 
 
-def stack_rois(rois: Sequence[Roi]) -> RoiBatch:
-    """Stack ROIs of one shape into a batch."""
+def stack_rois(
+    rois: Sequence[Roi],
+    clinical: Sequence[Mapping[str, float]] = (),
+    clinical_variables: Sequence[str] = (),
+) -> RoiBatch:
+    """Stack ROIs of one shape into a batch.
+
+    Parameters
+    ----------
+    rois : sequence of Roi, length B
+    clinical : sequence of mapping of str to float, length B
+        The clinical variables that are known of each patient.
+    clinical_variables : sequence of str
+        Those that the network reads, in its order; empty where it reads none.
+    """
+    known = clinical or [{}] * len(rois)
+    values = [[row.get(name, math.nan) for name in clinical_variables] for row in known]
     return RoiBatch(
         phases=torch.from_numpy(np.stack([roi.phases for roi in rois])).float(),
         mask=torch.from_numpy(np.stack([roi.mask for roi in rois])),
         present=torch.from_numpy(np.stack([roi.present for roi in rois])).float(),
         spacing_mm=torch.tensor([roi.spacing_mm for roi in rois], dtype=torch.float32),
         measurements=torch.from_numpy(np.stack([roi.measurements for roi in rois])),
+        clinical=torch.tensor(values, dtype=torch.float32),
     )
 
 
-def collate(cases: Sequence[PreparedCase]) -> RoiBatch:
+def collate(cases: Sequence[PreparedCase], clinical_variables: Sequence[str] = ()) -> RoiBatch:
     """Read prepared cases and stack them in the order given."""
-    return stack_rois([roi_of(case) for case in cases])
+    known = [dict(case.clinical) for case in cases]
+    return stack_rois([roi_of(case) for case in cases], known, clinical_variables)
 
 
 def shuffled(
-    cases: Sequence[PreparedCase], batch_size: int, generator: torch.Generator
+    cases: Sequence[PreparedCase],
+    batch_size: int,
+    generator: torch.Generator,
+    clinical_variables: Sequence[str] = (),
 ) -> Iterator[tuple[RoiBatch, Targets]]:
     """Yield all cases once, in random order; batches are full, as from `in_order`."""
     order = torch.randperm(len(cases), generator=generator).tolist()
-    return in_order([cases[i] for i in order], batch_size)
+    return in_order([cases[i] for i in order], batch_size, clinical_variables)
 
 
-def in_order(cases: Sequence[PreparedCase], batch_size: int) -> Iterator[tuple[RoiBatch, Targets]]:
+def in_order(
+    cases: Sequence[PreparedCase], batch_size: int, clinical_variables: Sequence[str] = ()
+) -> Iterator[tuple[RoiBatch, Targets]]:
     """Yield all cases once, as they come, in batches of exactly `batch_size`.
 
     The last batch is filled up with blank patients of unknown labels, who weigh nothing in any
@@ -54,7 +77,7 @@ def in_order(cases: Sequence[PreparedCase], batch_size: int) -> Iterator[tuple[R
         chosen = cases[start : start + batch_size]
         missing = batch_size - len(chosen)
         labels = [case.labels for case in chosen] + [Labels()] * missing
-        yield _fill_up(collate(chosen), missing), targets_from_labels(labels)
+        yield _fill_up(collate(chosen, clinical_variables), missing), targets_from_labels(labels)
 
 
 def _fill_up(batch: RoiBatch, missing: int) -> RoiBatch:
@@ -70,4 +93,5 @@ def _fill_up(batch: RoiBatch, missing: int) -> RoiBatch:
         present=blank(batch.present),
         spacing_mm=blank(batch.spacing_mm, 1.0),
         measurements=blank(batch.measurements),
+        clinical=blank(batch.clinical),
     )

@@ -1,14 +1,18 @@
 """``clinical.csv``: what is known of each patient, and what in it cannot be used."""
 
 import csv
+import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.tasks import SURVIVAL_TASKS, Labels, Survival, SurvivalTask
+from shared.tasks import LABEL_COLUMNS, SURVIVAL_TASKS, Labels, Survival, SurvivalTask
 
-COLUMNS = ("patient_id", "mvi", "rfs_months", "rfs_event", "os_months", "os_event")
+logger = logging.getLogger("hepafed.client")
+
+COLUMNS = ("patient_id", *LABEL_COLUMNS)
 FILE = "clinical.csv"
 
 # What tables in the wild write for "unknown", in lower case.
@@ -17,6 +21,11 @@ UNKNOWN = frozenset(
     | {"[not available]", "[unknown]", "[not applicable]", "[not evaluated]", "not available"}
 )
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
+# No unit makes a patient's value as large as this, and float32 holds it and its square.
+_MOST = 1e15
+
+# A patient's known clinical variables by their columns' names.
+Variables = tuple[tuple[str, float], ...]
 
 
 class SiteFolderError(Exception):
@@ -25,10 +34,11 @@ class SiteFolderError(Exception):
 
 @dataclass(frozen=True)
 class ClinicalRow:
-    """One patient's labels, and what had to be left out of them."""
+    """One patient's labels and clinical variables, and what had to be left out of them."""
 
     labels: Labels
     problems: tuple[str, ...]
+    clinical: Variables = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,14 @@ class ClinicalTable:
     refused: dict[str, str]
 
 
-def read_clinical(path: Path) -> ClinicalTable:
+def read_clinical(path: Path, clinical_variables: Sequence[str] = ()) -> ClinicalTable:
     """Read ``clinical.csv``; a wrong cell costs a label, a doubled patient only that patient.
+
+    Parameters
+    ----------
+    path : Path
+    clinical_variables : sequence of str
+        Further columns to read, of numbers; one that is not there is unknown for everybody.
 
     Raises
     ------
@@ -66,23 +82,28 @@ def read_clinical(path: Path) -> ClinicalTable:
     except (ValueError, csv.Error, OSError) as error:
         raise SiteFolderError(f"{path}: not a CSV table in UTF-8 ({error})") from error
     header = lines[0] if lines else []
-    _check_header(header, path)
-    return _read_lines(header, lines[1:])
+    _check_header(header, path, clinical_variables)
+    return _read_lines(header, lines[1:], [name for name in clinical_variables if name in header])
 
 
-def _check_header(header: Sequence[str], path: Path) -> None:
+def _check_header(header: Sequence[str], path: Path, clinical_variables: Sequence[str]) -> None:
     absent = [column for column in COLUMNS if column not in header]
     if absent:
         hint = ""
         if any(mark in cell for cell in header for mark in ";\t"):
             hint = "; its cells are not separated by commas: save it as comma-separated"
         raise SiteFolderError(f"{path}: column missing: {', '.join(absent)}{hint}")
-    twice = [column for column in COLUMNS if header.count(column) > 1]
+    twice = [column for column in (*COLUMNS, *clinical_variables) if header.count(column) > 1]
     if twice:
         raise SiteFolderError(f"{path}: column there twice: {', '.join(twice)}")
+    unknown = [column for column in clinical_variables if column not in header]
+    if unknown:
+        logger.warning("%s: no column %s: unknown for all patients", path, ", ".join(unknown))
 
 
-def _read_lines(header: Sequence[str], lines: Sequence[Sequence[str]]) -> ClinicalTable:
+def _read_lines(
+    header: Sequence[str], lines: Sequence[Sequence[str]], clinical_variables: Sequence[str]
+) -> ClinicalTable:
     rows: dict[str, ClinicalRow] = {}
     refused: dict[str, str] = {}
     place = header.index("patient_id")
@@ -99,15 +120,32 @@ def _read_lines(header: Sequence[str], lines: Sequence[Sequence[str]]) -> Clinic
             refused[patient] = f"row {number} has more cells than the header: a decimal comma?"
         else:
             cells = [*line, *[""] * len(header)]
-            rows[patient] = _read_row(dict(zip(header, cells, strict=False)))
+            row = dict(zip(header, cells, strict=False))
+            rows[patient] = _read_row(row, clinical_variables)
     return ClinicalTable(rows, dict(sorted(refused.items())))
 
 
-def _read_row(row: Mapping[str, str]) -> ClinicalRow:
+def _read_row(row: Mapping[str, str], clinical_variables: Sequence[str]) -> ClinicalRow:
     problems: list[str] = []
     mvi = _binary("mvi", row["mvi"], problems)
     outcomes = {task: _survival(task, row, problems) for task in SURVIVAL_TASKS}
-    return ClinicalRow(Labels(mvi=mvi, rfs=outcomes["rfs"], os=outcomes["os"]), tuple(problems))
+    labels = Labels(mvi=mvi, rfs=outcomes["rfs"], os=outcomes["os"])
+    found = {name: _number(name, row[name], problems) for name in clinical_variables}
+    known = tuple((name, value) for name, value in found.items() if value is not None)
+    return ClinicalRow(labels, tuple(problems), known)
+
+
+def _number(column: str, text: str, problems: list[str]) -> float | None:
+    if _is_unknown(text):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _MOST:
+        problems.append(f"{column} must be a number, so it is unknown")
+        return None
+    return value
 
 
 def _survival(task: SurvivalTask, row: Mapping[str, str], problems: list[str]) -> Survival | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
+from client.clinical import FILE, ClinicalTable, SiteFolderError, Variables, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files
@@ -51,12 +51,15 @@ class PreparedCase:
     present : tuple of bool
         Which of `PHASES` could be used.
     labels : Labels
+    clinical : tuple of (str, float)
+        The clinical variables that are known.
     """
 
     patient_id: str
     roi_path: Path
     present: tuple[bool, ...]
     labels: Labels
+    clinical: Variables = ()
 
 
 @dataclass(frozen=True, order=True)
@@ -121,6 +124,7 @@ def prepare_site(
     *,
     workers: int,
     progress: bool = True,
+    clinical_variables: Sequence[str] = (),
 ) -> PreparedSite:
     """Prepare every patient of a site; what was prepared before is taken from the cache.
 
@@ -134,6 +138,8 @@ def prepare_site(
         Processes; 1 works in this one.
     progress : bool
         Whether to show a bar.
+    clinical_variables : sequence of str
+        Further columns of the table to read.
 
     Raises
     ------
@@ -142,7 +148,7 @@ def prepare_site(
     """
     if not site_dir.is_dir():
         raise SiteFolderError(f"{site_dir}: no such folder")
-    table = read_clinical(site_dir / FILE)
+    table = read_clinical(site_dir / FILE, clinical_variables)
     folders = {path.name: path for path in sorted(site_dir.iterdir()) if path.is_dir()}
     if not folders:
         raise SiteFolderError(f"{site_dir}: holds no patient's folder beside {FILE}")
@@ -266,7 +272,9 @@ def _collect(
         if result.roi_path is None:
             aside += [SetAside(patient, reason, file) for reason, file in result.problems]
             continue
-        cases.append(PreparedCase(patient, result.roi_path, result.present, row.labels))
+        cases.append(
+            PreparedCase(patient, result.roi_path, result.present, row.labels, row.clinical)
+        )
         aside += [
             SetAside(patient, reason, f"{patient}/{file}") for reason, file in result.problems
         ]

@@ -16,7 +16,7 @@ from shared.metrics.classification import ScoreHistogram
 from shared.metrics.concordance import PairCounts, concordance_pairs
 from shared.metrics.labelled import FloatArray
 from shared.metrics.predictions import Predictions, SurvivalPredictions
-from shared.model import MultiTaskNet, direct_features, ranking_score
+from shared.model import ModelSettings, MultiTaskNet, direct_features, ranking_score
 from shared.plan import Plan
 from shared.regions import region_weights
 from shared.standardisation import FeatureSums
@@ -31,7 +31,8 @@ def infer(
 ) -> dict[str, Tensor]:
     """Return the network's outputs for all cases, in their order, on the CPU."""
     model.eval()
-    batches = [model(batch.to(device)) for batch, _ in in_order(cases, BATCH_SIZE)]
+    names = model.settings.clinical_variables
+    batches = [model(batch.to(device)) for batch, _ in in_order(cases, BATCH_SIZE, names)]
     return {
         task: torch.cat([outputs[task].cpu() for outputs in batches])[: len(cases)]
         for task in TASKS
@@ -102,14 +103,16 @@ def beside_labels(
     )
 
 
-def sum_features(cases: Sequence[PreparedCase], *, minimum_count: int) -> FeatureSums:
+def sum_features(
+    cases: Sequence[PreparedCase], settings: ModelSettings, *, minimum_count: int
+) -> FeatureSums:
     """Return the sums by which the federation standardises features, over training patients.
 
     A feature that fewer than `minimum_count` patients have is left out of the sums.
     """
-    sums = FeatureSums.empty()
+    sums = FeatureSums.empty(len(settings.feature_names))
     for start in range(0, len(cases), BATCH_SIZE):
-        batch = collate(cases[start : start + BATCH_SIZE])
+        batch = collate(cases[start : start + BATCH_SIZE], settings.clinical_variables)
         values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
         sums = sums + FeatureSums.over(values.double().numpy(), known.double().numpy())
     return sums.at_least(minimum_count)

@@ -8,13 +8,15 @@ as at a site, and the file says which series they are.
 """
 
 import json
+import math
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from client.activation import activation_map
 from client.activation_file import write_activation
@@ -35,7 +37,10 @@ from shared.preprocessing import PreprocessingSettings
 from shared.reporting import figures
 from shared.tasks import SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
-USAGE = "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
+USAGE = (
+    "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
+    " ['clinical={age: 63}']"
+)
 SYNTHETIC = "This model was trained on synthetic patients: its prediction means nothing."
 
 
@@ -47,6 +52,8 @@ class PredictSettings:
     ----------
     note : str
         Shown first on the sheet and in the file, such as what a trial is for.
+    clinical : mapping of str to float or None
+        The clinical variables that are known, of those that the model reads.
     """
 
     model: Path
@@ -54,6 +61,7 @@ class PredictSettings:
     output_dir: Path
     device: str = "cpu"
     note: str = ""
+    clinical: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def predict_patient(settings: PredictSettings) -> dict[str, Any]:
@@ -63,13 +71,17 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     ------
     ModelFolderError
         The model folder cannot be used.
+    ConfigurationError
+        A clinical variable that the model does not read, or a value that is no number.
     ImagingError
         The patient's folder cannot be used.
     """
     model, about = read_model_folder(settings.model)
+    names = about.plan.model.clinical_variables
+    clinical = known_variables(settings.clinical, names)
     choice = choose_for_patient(settings.patient) if is_mixed(settings.patient) else None
     region = build_region(settings.patient, about.preprocessing, choice)
-    batch = stack_rois([region.roi]).to(torch.device(settings.device))
+    batch = stack_rois([region.roi], [clinical], names).to(torch.device(settings.device))
     model = model.to(batch.phases.device)
     prediction = predict(model, batch, about)
     maps = {task: activation_map(model, batch, task) for task in TASKS}
@@ -77,6 +89,7 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     shares = activation_shares(maps["os"], region.roi.mask[None] == TUMOUR_LABEL)
     told = {
         **as_json(prediction, about, settings),
+        **({"clinical": {name: clinical.get(name) for name in names}} if names else {}),
         "phases": list(region.scans),
         "left_out": [{"file": file, "reason": reason} for reason, file in region.problems],
         "series": [asdict(row) for row in choice.rows] if choice else [],
@@ -160,15 +173,44 @@ def _footer(about: ModelFolder, model: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def bundle_image(patient: str, preprocessing: PreprocessingSettings) -> torch.Tensor:
-    """Return a patient as the input of the bundle's network; ``inference.json`` calls this."""
+def known_variables(given: Mapping[str, float | None], names: Sequence[str]) -> dict[str, float]:
+    """Return those clinical variables that are given a value; None is unknown.
+
+    Raises
+    ------
+    ConfigurationError
+        A name that is not among those that the model reads, or a value that is not finite.
+    """
+    strange = sorted(given.keys() - set(names))
+    if strange:
+        read = ", ".join(names) or "no clinical variable"
+        raise ConfigurationError(f"clinical: {', '.join(strange)}: the model reads {read}")
+    known = {name: value for name, value in given.items() if value is not None}
+    infinite = [name for name, value in known.items() if not math.isfinite(value)]
+    if infinite:
+        raise ConfigurationError(f"clinical: {', '.join(infinite)}: not a finite number")
+    return known
+
+
+def bundle_image(
+    patient: str, preprocessing: PreprocessingSettings, clinical: Mapping[str, float | None]
+) -> torch.Tensor:
+    """Return a patient as the input of the bundle's network; ``inference.json`` calls this.
+
+    `clinical` has all variables that the model reads, in its order; None where unknown.
+    """
     roi, _ = build_roi(Path(patient), preprocessing)
-    return pack(stack_rois([roi]))
+    names = tuple(clinical)
+    return pack(stack_rois([roi], [known_variables(clinical, names)], names))
 
 
-def predict_into(bundle_root: str, patient: str, output_dir: str) -> dict[str, Any]:
+def predict_into(
+    bundle_root: str, patient: str, output_dir: str, clinical: Mapping[str, float | None]
+) -> dict[str, Any]:
     """Predict as the command does; ``inference.json`` calls this."""
-    return predict_patient(PredictSettings(Path(bundle_root), Path(patient), Path(output_dir)))
+    return predict_patient(
+        PredictSettings(Path(bundle_root), Path(patient), Path(output_dir), clinical=clinical)
+    )
 
 
 def read_command(words: Sequence[str]) -> PredictSettings:
@@ -179,7 +221,20 @@ def read_command(words: Sequence[str]) -> PredictSettings:
     ConfigurationError
         A word that is no ``key=value``, an unknown key, or one that is missing.
     """
-    return build(PredictSettings, read_words(words, "predict", USAGE), where="predict")
+    values = read_words(words, "predict", USAGE)
+    if isinstance(values["clinical"], str):
+        values["clinical"] = _mapping(values["clinical"])
+    return build(PredictSettings, values, where="predict")
+
+
+def _mapping(text: str) -> Any:
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"clinical={text}: write it as '{{age: 63}}'") from error
+    if not isinstance(read, dict):
+        raise ConfigurationError(f"clinical={text}: write it as '{{age: 63}}'")
+    return read
 
 
 def main() -> None:

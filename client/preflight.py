@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from client.audit import AuditError, AuditLog
-from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
+from client.cohort import PreparedSite, SiteFolderError, write_set_aside
 from client.link import (
     HTTP_OK,
     Admission,
@@ -22,7 +22,7 @@ from client.link import (
     read_key,
     resolve,
 )
-from client.site_file import LinkSettings, SiteFile
+from client.site_file import LinkSettings, SiteFile, prepare_own
 from shared.app_bundle import bundle_hash
 
 Verdict = Literal["good", "warning", "bad"]
@@ -189,9 +189,7 @@ def _folder(site: SiteFile) -> Iterator[Finding]:
         return
     yield _disk(site, patients)
     try:
-        prepared = prepare_site(
-            site.folder, site.preprocessing, site.cache_dir, workers=site.workers
-        )
+        prepared = prepare_own(site)
     except SiteFolderError as error:
         todo = "prepare the folder as the data contract says (README)"
         yield Finding("folder", "bad", str(error), todo)
@@ -226,6 +224,14 @@ def _cases(site: SiteFile, prepared: PreparedSite) -> Iterator[Finding]:
         )
     else:
         yield Finding("patients", "good", found)
+    for name in site.clinical_variables:
+        known = sum(name in dict(case.clinical) for case in prepared.cases)
+        found = f"known of {known} of {len(prepared.cases)} patients"
+        if known:
+            yield Finding(f"variable {name}", "good", found)
+        else:
+            todo = f"write the column {name} into clinical.csv, or strike it from the site's file"
+            yield Finding(f"variable {name}", "warning", found, todo)
     if prepared.set_aside:
         found = f"{len(prepared.set_aside)} notes on patients not used, or used in part"
         yield Finding(

@@ -16,13 +16,13 @@ from pathlib import Path
 from rich.console import Console
 
 from client.clinical import SiteFolderError
-from client.cohort import prepare_site, write_set_aside
+from client.cohort import write_set_aside
 from client.command import read_words
 from client.preparation.content import SiteContent, gather, is_synthetic
 from client.preparation.page import write_page
 from client.preparation.table import prepared_table
 from client.series.rows import write_series
-from client.site_file import read_site_file
+from client.site_file import prepare_own, read_site_file
 from shared.config import ConfigurationError, build
 
 USAGE = "usage: prepare.py site=FILE [output_dir=DIR]"
@@ -55,9 +55,7 @@ def prepare(settings: PrepareSettings, console: Console) -> tuple[SiteContent, P
         The site's folder or its table cannot be used.
     """
     site = read_site_file(settings.site)
-    prepared = prepare_site(
-        site.folder, site.preprocessing, site.cache_dir, workers=site.workers, progress=True
-    )
+    prepared = prepare_own(site)
     content = gather(prepared, name=site.name, synthetic=is_synthetic(site.folder))
     folder = settings.output_dir or site.cache_dir.parent / "prepared"
     folder.mkdir(parents=True, exist_ok=True)

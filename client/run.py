@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from client.audit import AuditError, AuditLog
-from client.cohort import SiteFolderError, prepare_site, write_set_aside
+from client.cohort import SiteFolderError, write_set_aside
 from client.link import KeyFileError, key_fingerprint, make_key, read_key
 from client.node import NotAdmittedError, join, link_of, systemd_unit
 from client.preflight import Finding, look
-from client.site_file import SiteFile, read_site_file
+from client.site_file import SiteFile, prepare_own, read_site_file
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError, build
 
@@ -67,7 +67,7 @@ def run_join(here: Here) -> int:
     """Prepare, say what will be shared, and be a SuperNode."""
     link_of(here.site)
     site = here.site
-    prepared = prepare_site(site.folder, site.preprocessing, site.cache_dir, workers=site.workers)
+    prepared = prepare_own(site)
     site.state_dir.mkdir(parents=True, exist_ok=True)
     write_set_aside(prepared.set_aside, site.state_dir / "set_aside.csv")
     here.console.print(sharing(site, len(prepared.cases)))

@@ -9,11 +9,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from client.cohort import prepare_site
+from client.cohort import PreparedSite, prepare_site
 from client.evidence.secret import SEED_FILE, own_seed
 from client.policy import Policy
 from client.site import Site
 from shared.config import ConfigurationError, build
+from shared.model import check_clinical_variables
 from shared.preprocessing import PreprocessingSettings
 
 NODE_CONFIG_KEY = "site-file"
@@ -82,6 +83,9 @@ class SiteFile:
         As the study prescribes: the plan is refused where it differs.
     minimum_count : int
         A statistic that rests on fewer labelled patients is not shared.
+    clinical_variables : tuple of str
+        Further columns of ``clinical.csv`` that a study may use as inputs; no other is read. One
+        that a study asks for and that is not here counts as unknown.
     threads, workers : int
         CPU threads of training, processes of preparation.
     device : str
@@ -98,11 +102,15 @@ class SiteFile:
     state_dir: Path = Path("state")
     preprocessing: PreprocessingSettings = field(default_factory=PreprocessingSettings)
     minimum_count: int = 5
+    clinical_variables: tuple[str, ...] = ()
     threads: int = 1
     workers: int = 2
     device: str = "cpu"
     link: LinkSettings | None = None
     policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        check_clinical_variables(self.clinical_variables)
 
     @property
     def audit_log(self) -> Path:
@@ -151,19 +159,25 @@ def _at(folder: Path, site: SiteFile) -> SiteFile:
     )
 
 
+def prepare_own(site: SiteFile, *, progress: bool = True) -> PreparedSite:
+    """Prepare the site's patients as its file says; raises what `prepare_site` raises."""
+    return prepare_site(
+        site.folder,
+        site.preprocessing,
+        site.cache_dir,
+        workers=site.workers,
+        progress=progress,
+        clinical_variables=site.clinical_variables,
+    )
+
+
 def site_from_node_config(context: Context) -> Site:
     """Return the site whose file the node was started with (``--node-config``)."""
     path = context.node_config.get(NODE_CONFIG_KEY)
     if path is None:
         raise ConfigurationError(f"start the node with --node-config '{NODE_CONFIG_KEY}=\"FILE\"'")
     site_file = read_site_file(Path(str(path)))
-    prepared = prepare_site(
-        site_file.folder,
-        site_file.preprocessing,
-        site_file.cache_dir,
-        workers=site_file.workers,
-        progress=False,
-    )
+    prepared = prepare_own(site_file, progress=False)
     return Site(
         name=site_file.name,
         cases=prepared.cases,

@@ -46,7 +46,9 @@ def train_locally(
     losses: list[float] = []
     for _ in range(settings.local_epochs):
         losses = []
-        for batch, targets in shuffled(cases, settings.batch_size, generator):
+        for batch, targets in shuffled(
+            cases, settings.batch_size, generator, plan.model.clinical_variables
+        ):
             changed = augment(batch, plan.augmentation, generator).to(device)
             loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
             total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)

@@ -4,9 +4,10 @@ A network is as sure of a patient unlike all it learned from as of any other: on
 with the training patients tells, and the model's folder carries what they looked like.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import torch
 
 from client.cohort import Region
 from client.imaging.roi import sample_phase, tumour_overlap
@@ -53,20 +54,24 @@ def warnings_for(region: Region, batch: RoiBatch, about: ModelFolder) -> tuple[s
     about : ModelFolder
     """
     settings = about.preprocessing
-    unlike = outside(about.inputs, patient_quantities(region, batch))
+    names = about.plan.model.clinical_variables
+    unlike = outside(about.inputs, patient_quantities(region, batch, names))
     return (
         *_missing_phases(region.scans, about.inputs),
+        *_unknown_variables(batch, names),
         *_unlike_liver(region, settings),
-        *(_in_words(item, settings) for item in unlike),
+        *(_in_words(item, settings, names) for item in unlike),
         *_coarsened(region, settings),
         *_not_covered(region),
     )
 
 
-def patient_quantities(region: Region, batch: RoiBatch) -> dict[str, float]:
+def patient_quantities(
+    region: Region, batch: RoiBatch, clinical_variables: Sequence[str] = ()
+) -> dict[str, float]:
     """Return one patient's quantities by the names of `TrainingInputs.ranges`."""
     values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
-    found = measured(values[0].cpu().numpy(), known[0].cpu().numpy())
+    found = measured(values[0].cpu().numpy(), known[0].cpu().numpy(), clinical_variables)
     if region.roi.native_spacing_mm is not None:
         found[_IN_PLANE], found[_SLICES] = region.roi.native_spacing_mm
     return found
@@ -80,6 +85,15 @@ def _missing_phases(present: Collection[Phase], inputs: TrainingInputs) -> list[
             seen = "" if share is None else f"; {share:.0%} of the training patients had it"
             told.append(f"The {PHASE_NAMES[phase]} phase is missing{seen}.")
     return told
+
+
+def _unknown_variables(batch: RoiBatch, names: Sequence[str]) -> list[str]:
+    unknown = torch.isnan(batch.clinical[0]).tolist()
+    return [
+        f"The value of {name} is not given: the one that the rest foretells stands in for it."
+        for name, absent in zip(names, unknown, strict=True)
+        if absent
+    ]
 
 
 def _unlike_liver(region: Region, settings: PreprocessingSettings) -> list[str]:
@@ -97,8 +111,12 @@ def _unlike_liver(region: Region, settings: PreprocessingSettings) -> list[str]:
     return told
 
 
-def _in_words(item: Outside, settings: PreprocessingSettings) -> str:
+def _in_words(
+    item: Outside, settings: PreprocessingSettings, clinical_variables: Collection[str]
+) -> str:
     low, high = item.seen
+    if item.quantity in clinical_variables:
+        return f"{item.quantity} is {item.value:g}; training saw {low:.3g} to {high:.3g}."
     if item.quantity in _INTENSITIES:
         unit = "HU above the liver" if settings.normalisation == "liver" else "HU"
         value, low, high = (_hu(level, settings) for level in (item.value, low, high))

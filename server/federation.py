@@ -140,6 +140,7 @@ def first_checkpoint(
         Too few sites answered with their sums.
     """
     weights = initial_weights(settings.plan)
+    features = len(settings.plan.model.feature_names)
     question = Question(
         grid,
         settings.terms,
@@ -151,9 +152,11 @@ def first_checkpoint(
     intake, sums = Intake(), dict[str, FeatureSums]()
     question.put(
         intake,
-        lambda replies, asked: intake.take(replies, asked, read_feature_sums, sums.__setitem__),
+        lambda replies, asked: intake.take(
+            replies, asked, lambda reply: read_feature_sums(reply, features), sums.__setitem__
+        ),
     )
-    total = add_up(sums[site] for site in sorted(sums))
+    total = add_up((sums[site] for site in sorted(sums)), features)
     mean, deviation = total.mean_and_deviation()
     weights |= {
         "standardise.mean": mean,

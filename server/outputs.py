@@ -163,7 +163,9 @@ def write_model(
             versions=trained.run.versions,
         ),
         risk_cuts={} if thresholds is None else {t: thresholds.cuts(t) for t in SURVIVAL_TASKS},
-        inputs=training_inputs(weights, described_ranges(descriptions)),
+        inputs=training_inputs(
+            weights, described_ranges(descriptions), trained.plan.model.clinical_variables
+        ),
     )
     metrics = {} if evidence is None else evidence.metrics()
     write_model_folder(folder, weights, about, model_card(about, metrics))

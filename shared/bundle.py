@@ -102,7 +102,8 @@ def inference(
     """Return ``inference.json``, which `monai.bundle.ConfigParser` parses.
 
     Its ``network`` is the network with its weights; ``image`` is a patient's folder as the
-    network's input; ``run`` writes what ``client/predict.py`` writes.
+    network's input; ``run`` writes what ``client/predict.py`` writes. ``clinical`` names the
+    clinical variables that the network reads; fill in what is known of the patient.
     """
     return {
         "imports": [
@@ -127,8 +128,9 @@ def inference(
         "preprocessing": (
             "$build(PreprocessingSettings, @preprocessing_settings, where='preprocessing')"
         ),
-        "image": "$bundle_image(@dataset_dir, @preprocessing).to(@device)",
+        "clinical": dict.fromkeys(plan.model.clinical_variables),
+        "image": "$bundle_image(@dataset_dir, @preprocessing, @clinical).to(@device)",
         "inferer": {"_target_": "SimpleInferer"},
         "pred": "$@inferer(@image, @network)",
-        "run": ["$predict_into(@bundle_root, @dataset_dir, @output_dir)"],
+        "run": ["$predict_into(@bundle_root, @dataset_dir, @output_dir, @clinical)"],
     }

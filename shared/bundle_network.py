@@ -45,14 +45,15 @@ class BundleNetwork(nn.Module):
         image : Tensor, shape (B, 6, D, H, W), float32
             Channels as in `INPUT_CHANNELS`: three phases as preprocessing leaves them, all zero
             where a phase is absent; labels 0, 1, 2; the edge of a voxel in mm, everywhere alike;
-            `MEASUREMENTS` in the first voxels of a channel, NaN where unknown, zeros after them.
+            `MEASUREMENTS` and the plan's clinical variables in the first voxels of a channel, NaN
+            where unknown, zeros after them.
 
         Returns
         -------
         Tensor, shape (B, C), float32
             As `output_channels` names them.
         """
-        outputs = self.model(unpack(image))
+        outputs = self.model(unpack(image, len(self.plan.model.clinical_variables)))
         columns = [torch.sigmoid(outputs["mvi"].double()).unsqueeze(1)]
         for task in SURVIVAL_TASKS:
             if self.plan.loss.survival == "logistic_hazard":
@@ -72,19 +73,21 @@ def pack(batch: RoiBatch) -> Tensor:
     labels = batch.mask.float().unsqueeze(1)
     spacing_mm = batch.spacing_mm.view(-1, 1, 1, 1, 1).expand_as(labels)
     measurements = torch.zeros_like(labels).flatten(1)
-    measurements[:, : len(MEASUREMENTS)] = batch.measurements
+    measurements[:, : batch.head_inputs.shape[1]] = batch.head_inputs
     return torch.cat([batch.phases, labels, spacing_mm, measurements.view_as(labels)], dim=1)
 
 
-def unpack(image: Tensor) -> RoiBatch:
+def unpack(image: Tensor, clinical_variables: int = 0) -> RoiBatch:
     """Return the batch that a tensor of shape (B, 6, D, H, W) stands for."""
     phases = image[:, : len(PHASES)]
+    inputs = image[:, len(PHASES) + 2].flatten(1)[:, : len(MEASUREMENTS) + clinical_variables]
     return RoiBatch(
         phases=phases,
         mask=image[:, len(PHASES)].round().clamp(0, TUMOUR_LABEL).to(torch.uint8),
         present=(phases != 0).flatten(2).any(dim=2).float(),
         spacing_mm=image[:, len(PHASES) + 1].flatten(1).mean(dim=1),
-        measurements=image[:, len(PHASES) + 2].flatten(1)[:, : len(MEASUREMENTS)],
+        measurements=inputs[:, : len(MEASUREMENTS)],
+        clinical=inputs[:, len(MEASUREMENTS) :],
     )
 
 

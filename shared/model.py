@@ -1,5 +1,6 @@
 """The multi-task network: one 3D DenseNet trunk, an MVI head and two survival heads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, cast
 
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from shared.measurements import MEASUREMENTS
 from shared.regions import REGIONS, region_moments, region_weights, resample_regions
-from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
+from shared.tasks import LABEL_COLUMNS, PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 HEADS = "heads"
 SHARED_RISK = "shared_risk"
@@ -26,6 +27,8 @@ DIRECT_FEATURE_NAMES: tuple[str, ...] = (
     *MEASUREMENTS,
 )
 DIRECT_FEATURES = len(DIRECT_FEATURE_NAMES)
+# What comes before all that the heads read.
+IMAGE_STATISTICS = DIRECT_FEATURES - len(MEASUREMENTS)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class ModelSettings:
         On the pooled trunk features, in [0, 1).
     mask_channel : bool
         Whether tumour and liver masks are input channels beside the phases.
+    clinical_variables : tuple of str
+        Further columns of ``clinical.csv`` that the heads read beside the measurements, such as
+        age: numbers, or 0 and 1. They enter linearly: a skewed one, such as AFP, belongs there
+        as its logarithm. A site without such a column counts as not knowing it.
     """
 
     init_features: int = 16
@@ -60,6 +67,7 @@ class ModelSettings:
     embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
+    clinical_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -70,6 +78,22 @@ class ModelSettings:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")
         if self.init_features % GROUPS or self.growth_rate % GROUPS:
             raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
+        check_clinical_variables(self.clinical_variables)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What the federation sums up before the first round; the heads read the last of them."""
+        return (*DIRECT_FEATURE_NAMES, *self.clinical_variables)
+
+
+def check_clinical_variables(names: Sequence[str]) -> None:
+    """Raise ValueError unless these columns may be inputs: no outcome, no name twice."""
+    taken = {"patient_id", *LABEL_COLUMNS, *DIRECT_FEATURE_NAMES}
+    wrong = [name for name in names if name in taken or not name.strip()]
+    if wrong or len(set(names)) < len(names):
+        raise ValueError(
+            f"clinical_variables must be columns beside the labels, each once, got {list(names)}"
+        )
 
 
 GROUPS = 4
@@ -91,6 +115,8 @@ class RoiBatch:
         Edge of a voxel.
     measurements : Tensor, shape (B, M), float32
         In the order of `shared.measurements.MEASUREMENTS`; NaN where unknown.
+    clinical : Tensor, shape (B, V), float32
+        In the order of `ModelSettings.clinical_variables`; NaN where unknown.
     """
 
     phases: Tensor
@@ -98,6 +124,12 @@ class RoiBatch:
     present: Tensor
     spacing_mm: Tensor
     measurements: Tensor
+    clinical: Tensor
+
+    @property
+    def head_inputs(self) -> Tensor:
+        """What the heads read directly, shape (B, M + V); NaN where unknown."""
+        return torch.cat([self.measurements, self.clinical], dim=1)
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
@@ -153,39 +185,46 @@ class Standardise(nn.Module):
 
     Batch statistics would be one site's; these are everybody's: counts, sums and products over
     the training patients of all sites, before the first round (`shared.standardisation`).
-    Measurements, the last of the features, are read by the heads. One that is unknown, as of an
-    absent phase, takes the value that is expected where the known ones are what they are, by
-    the correlations: a washout in the portal venous phase foretells the delayed one.
+    Measurements and clinical variables, the last of the features, are read by the heads. One
+    that is unknown, as of an absent phase, takes the value that is expected where the known ones
+    are what they are, by the correlations: a washout in the portal venous phase foretells the
+    delayed one.
+
+    Parameters
+    ----------
+    clinical_variables : int
+        V, how many there are.
 
     Attributes
     ----------
-    mean, deviation : Tensor, shape (`DIRECT_FEATURES`,)
-    correlation : Tensor, shape (M, M)
-        Of the measurements.
+    mean, deviation : Tensor, shape (`DIRECT_FEATURES` + V,)
+    correlation : Tensor, shape (M + V, M + V)
+        Of what the heads read.
     """
 
     mean: Tensor
     deviation: Tensor
     correlation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, clinical_variables: int = 0) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(DIRECT_FEATURES))
-        self.register_buffer("deviation", torch.ones(DIRECT_FEATURES))
-        self.register_buffer("correlation", torch.eye(len(MEASUREMENTS)))
+        features = DIRECT_FEATURES + clinical_variables
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+        self.register_buffer("correlation", torch.eye(features - IMAGE_STATISTICS))
 
-    def forward(self, measurements: Tensor) -> Tensor:
-        """Return complete standardised measurements from those with NaN, shape (B, M)."""
-        known = ~torch.isnan(measurements)
-        mean = self.mean[-len(MEASUREMENTS) :]
-        deviation = self.deviation[-len(MEASUREMENTS) :]
-        standardised = torch.where(known, (measurements - mean) / deviation, 0.0)
+    def forward(self, head_inputs: Tensor) -> Tensor:
+        """Return complete standardised inputs from those with NaN, shape (B, M + V)."""
+        known = ~torch.isnan(head_inputs)
+        mean = self.mean[IMAGE_STATISTICS:]
+        deviation = self.deviation[IMAGE_STATISTICS:]
+        standardised = torch.where(known, (head_inputs - mean) / deviation, 0.0)
         # No single patient, and no slip in a mask, decides alone.
         standardised = standardised.clamp(-WINSOR, WINSOR)
         return torch.where(known, standardised, self._expected(standardised, known))
 
     def _expected(self, values: Tensor, known: Tensor) -> Tensor:
-        """Return E[unknown | known] of a normal distribution, shape (B, M).
+        """Return E[unknown | known] of a normal distribution, shape (B, M + V).
 
         With R the correlations among the known, R x = z is solved for each patient; a row of
         the identity stands for what is unknown, so that all systems have one size.
@@ -201,7 +240,8 @@ class MultiTaskNet(nn.Module):
     """The shared network of the federation.
 
     The heads are linear. They read the lesion's measurements (`shared.measurements`), the signs
-    by which radiologists judge: 192 patients are too few to learn these from voxels. Beside
+    by which radiologists judge: 192 patients are too few to learn these from voxels; and the
+    clinical variables of the study, if it names any. Beside
     them stands what a 3D DenseNet sees, its maps pooled over tumour core, rim and ring apart
     (`shared.regions`). The three outcomes go with the same signs, so each head is what all
     share and a smaller part of its own; the penalty (`ridge`) holds both near zero.
@@ -216,8 +256,8 @@ class MultiTaskNet(nn.Module):
     def __init__(self, settings: ModelSettings, survival_outputs: int) -> None:
         super().__init__()
         self.settings = settings
-        self.standardise = Standardise()
-        features = len(MEASUREMENTS)
+        self.standardise = Standardise(len(settings.clinical_variables))
+        features = len(MEASUREMENTS) + len(settings.clinical_variables)
         if settings.trunk == "densenet":
             channels = len(PHASES) + (2 if settings.mask_channel else 0)
             self.trunk = _densenet_trunk(settings, channels)
@@ -247,11 +287,11 @@ class MultiTaskNet(nn.Module):
 
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
-        measurements = cast(Tensor, self.standardise(batch.measurements))
+        standardised = cast(Tensor, self.standardise(batch.head_inputs))
         if self.settings.trunk == "none":
-            return measurements
+            return standardised
         embedded = self.settings.embedding_scale * self._embed(batch)
-        return torch.cat([measurements, embedded], dim=1)
+        return torch.cat([standardised, embedded], dim=1)
 
     def _embed(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL
@@ -275,8 +315,8 @@ class MultiTaskNet(nn.Module):
 def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
     """Return what is taken from the image itself, and what of it is known.
 
-    Mean and deviation of every phase in core, rim and ring; which phases are there; the
-    measurements.
+    Mean and deviation of every phase in core, rim and ring; which phases are there; what the
+    heads read.
 
     Parameters
     ----------
@@ -286,17 +326,15 @@ def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    values, known : Tensor, shape (B, `DIRECT_FEATURES`)
+    values, known : Tensor, shape (B, `DIRECT_FEATURES` + V)
         `known` is 0 for what an absent phase would have told, else 1; values are finite.
     """
     moments = region_moments(batch.phases, regions, order=2)
-    measured = ~torch.isnan(batch.measurements)
-    values = torch.cat(
-        [moments.flatten(1), batch.present, torch.nan_to_num(batch.measurements)], dim=1
-    )
+    read = batch.head_inputs
+    values = torch.cat([moments.flatten(1), batch.present, torch.nan_to_num(read)], dim=1)
     by_phase = batch.present.repeat(1, 2).repeat_interleave(len(REGIONS), dim=1)
     always = torch.ones_like(batch.present)
-    return values, torch.cat([by_phase, always, measured.to(values.dtype)], dim=1)
+    return values, torch.cat([by_phase, always, (~torch.isnan(read)).to(values.dtype)], dim=1)
 
 
 def ranking_score(survival_output: Tensor) -> Tensor:

@@ -86,6 +86,11 @@ def _seen(about: ModelFolder) -> list[str]:
         for key, (name, unit) in _RANGE_NAMES.items()
         if (seen := about.inputs.ranges.get(key)) is not None
     ]
+    ranges += [
+        f"- {printable(name)} (a clinical variable): {seen[0]:.3g} to {seen[1]:.3g}"
+        for name in about.plan.model.clinical_variables
+        if (seen := about.inputs.ranges.get(name)) is not None
+    ]
     if not shares and not ranges:
         return []
     return [

@@ -237,13 +237,13 @@ def write_feature_sums(site: str, sums: FeatureSums) -> RecordDict:
     )
 
 
-def read_feature_sums(message: Message) -> tuple[str, FeatureSums]:
-    """Check and return what such a reply carries: the site's name and its sums."""
+def read_feature_sums(message: Message, features: int) -> tuple[str, FeatureSums]:
+    """Check and return what such a reply carries: the site's name and sums of so many features."""
     site = record_of(message, SITE, ConfigRecord)
     check_version(site)
     try:
         lists = record_of(message, FEATURE_SUMS, MetricRecord)
-        return str(site["name"]), FeatureSums.from_lists(lists)
+        return str(site["name"]), FeatureSums.from_lists(lists, features)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
 

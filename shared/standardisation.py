@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.measurements import MEASUREMENTS
-from shared.model import DIRECT_FEATURES
+from shared.model import DIRECT_FEATURES, IMAGE_STATISTICS
 
 FloatArray = NDArray[np.float64]
 
@@ -17,15 +16,15 @@ _LEAST_DEVIATION = 1e-3
 
 # A correlation that rests on few patients is not trusted whole.
 _SHRINKAGE = 0.1
-_M = len(MEASUREMENTS)
-_SHAPES = {
-    "count": (DIRECT_FEATURES,),
-    "total": (DIRECT_FEATURES,),
-    "square": (DIRECT_FEATURES,),
-    "pair_count": (_M, _M),
-    "pair_total": (_M, _M),
-    "pair_product": (_M, _M),
-}
+
+
+def _shapes(features: int) -> dict[str, tuple[int, ...]]:
+    inputs = features - IMAGE_STATISTICS
+    one = dict.fromkeys(("count", "total", "square"), (features,))
+    return one | dict.fromkeys(("pair_count", "pair_total", "pair_product"), (inputs, inputs))
+
+
+_KEYS = tuple(_shapes(DIRECT_FEATURES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +34,11 @@ class FeatureSums:
     Attributes
     ----------
     count, total, square : ndarray, shape (F,), float64
-        Patients who have each feature; sum and sum of squares over them.
-    pair_count, pair_total, pair_product : ndarray, shape (M, M), float64
-        For measurements i and j over the patients who have both: how many, the sum of i, and
-        the sum of i times j.
+        Patients who have each feature (`ModelSettings.feature_names`); sum and sum of squares
+        over them.
+    pair_count, pair_total, pair_product : ndarray, shape (M + V, M + V), float64
+        For what the heads read, i and j, over the patients who have both: how many, the sum of
+        i, and the sum of i times j.
     """
 
     count: FloatArray
@@ -49,26 +49,26 @@ class FeatureSums:
     pair_product: FloatArray
 
     @classmethod
-    def empty(cls) -> "FeatureSums":
+    def empty(cls, features: int = DIRECT_FEATURES) -> "FeatureSums":
         """Return the sums of no patient."""
-        return cls(**{key: np.zeros(shape) for key, shape in _SHAPES.items()})
+        return cls(**{key: np.zeros(shape) for key, shape in _shapes(features).items()})
 
     @classmethod
     def over(cls, values: FloatArray, known: FloatArray) -> "FeatureSums":
         """Return the sums of patients, shape (n, F), where `known` is 1."""
         kept = values * known
-        measured, have = kept[:, -_M:], known[:, -_M:]
+        read, have = kept[:, IMAGE_STATISTICS:], known[:, IMAGE_STATISTICS:]
         return cls(
             count=known.sum(axis=0),
             total=kept.sum(axis=0),
             square=(kept**2).sum(axis=0),
             pair_count=have.T @ have,
-            pair_total=measured.T @ have,
-            pair_product=measured.T @ measured,
+            pair_total=read.T @ have,
+            pair_product=read.T @ read,
         )
 
     def __add__(self, other: "FeatureSums") -> "FeatureSums":
-        return FeatureSums(**{key: getattr(self, key) + getattr(other, key) for key in _SHAPES})
+        return FeatureSums(**{key: getattr(self, key) + getattr(other, key) for key in _KEYS})
 
     def at_least(self, minimum_count: int) -> "FeatureSums":
         """Return the sums without those that rest on fewer patients."""
@@ -77,7 +77,7 @@ class FeatureSums:
         return FeatureSums(
             **{
                 key: getattr(self, key) * (pairs if key.startswith("pair") else enough)
-                for key in _SHAPES
+                for key in _KEYS
             }
         )
 
@@ -87,12 +87,12 @@ class FeatureSums:
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def correlation(self) -> NDArray[np.float32]:
-        """Return the correlations of the measurements, shape (M, M), shrunk towards none.
+        """Return the correlations of what the heads read, (M + V, M + V), shrunk towards none.
 
         Each pair rests on the patients who have both; where nobody has, it is 0. Shrinkage
         keeps the matrix invertible, as pairs from different patients need not fit together.
         """
-        mean, deviation = (moment[-_M:] for moment in self._moments())
+        mean, deviation = (moment[IMAGE_STATISTICS:] for moment in self._moments())
         count = np.maximum(self.pair_count, 1)
         # Sum of (i - mean_i)(j - mean_j) over the patients of the pair.
         crossed = self.pair_product - mean[:, None] * self.pair_total.T
@@ -110,11 +110,13 @@ class FeatureSums:
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return plain numbers for the wire; `from_lists` is the inverse."""
-        return {key: getattr(self, key).ravel().tolist() for key in _SHAPES}
+        return {key: getattr(self, key).ravel().tolist() for key in _KEYS}
 
     @classmethod
-    def from_lists(cls, lists: Mapping[str, object]) -> "FeatureSums":
-        """Rebuild from `as_lists`.
+    def from_lists(
+        cls, lists: Mapping[str, object], features: int = DIRECT_FEATURES
+    ) -> "FeatureSums":
+        """Rebuild from `as_lists` of so many features.
 
         Raises
         ------
@@ -122,15 +124,16 @@ class FeatureSums:
             A missing key, another length, or numbers that are not finite or, for counts and
             squares, negative.
         """
-        arrays = {key: np.asarray(lists[key], dtype=np.float64) for key in _SHAPES}
-        for key, shape in _SHAPES.items():
+        shapes = _shapes(features)
+        arrays = {key: np.asarray(lists[key], dtype=np.float64) for key in _KEYS}
+        for key, shape in shapes.items():
             if arrays[key].shape != (np.prod(shape),) or not np.isfinite(arrays[key]).all():
                 raise ValueError(f"{key}: expected {np.prod(shape)} finite numbers")
         if any((arrays[key] < 0).any() for key in ("count", "square", "pair_count")):
             raise ValueError("counts and squares must be >= 0")
-        return cls(**{key: arrays[key].reshape(shape) for key, shape in _SHAPES.items()})
+        return cls(**{key: arrays[key].reshape(shape) for key, shape in shapes.items()})
 
 
-def add_up(sums: Iterable[FeatureSums]) -> FeatureSums:
+def add_up(sums: Iterable[FeatureSums], features: int = DIRECT_FEATURES) -> FeatureSums:
     """Return the sum in the order given."""
-    return sum(sums, start=FeatureSums.empty())
+    return sum(sums, start=FeatureSums.empty(features))

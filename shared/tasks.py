@@ -12,6 +12,9 @@ PHASES: tuple[Phase, ...] = ("arterial", "portal_venous", "delayed")
 TASKS: tuple[Task, ...] = ("mvi", "rfs", "os")
 SURVIVAL_TASKS: tuple[SurvivalTask, ...] = ("rfs", "os")
 
+# Columns of clinical.csv that hold an outcome: never an input.
+LABEL_COLUMNS = ("mvi", "rfs_months", "rfs_event", "os_months", "os_event")
+
 LIVER_LABEL = 1
 TUMOUR_LABEL = 2
 

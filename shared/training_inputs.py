@@ -7,7 +7,7 @@ answers with the same assurance for a patient unlike all of these; only a compar
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,28 +57,32 @@ class Outside:
 
 
 def training_inputs(
-    weights: Weights, described: Mapping[str, Range] | None = None
+    weights: Weights,
+    described: Mapping[str, Range] | None = None,
+    clinical_variables: Sequence[str] = (),
 ) -> TrainingInputs:
     """Read what the training patients looked like from the model's own statistics.
 
     Parameters
     ----------
     weights : Weights
-        With ``standardise.mean`` and ``standardise.deviation``, shape (`DIRECT_FEATURES`,).
+        With ``standardise.mean`` and ``standardise.deviation``, shape (`DIRECT_FEATURES` + V,).
+    clinical_variables : sequence of str
+        Names of the V features behind the direct ones.
     described : mapping of str to (low, high), optional
         Ranges that the features do not hold, as the sites described them.
     """
-    mean = dict(zip(DIRECT_FEATURE_NAMES, weights["standardise.mean"].tolist(), strict=True))
-    deviation = dict(
-        zip(DIRECT_FEATURE_NAMES, weights["standardise.deviation"].tolist(), strict=True)
-    )
+    names = (*DIRECT_FEATURE_NAMES, *clinical_variables)
+    mean = dict(zip(names, weights["standardise.mean"].tolist(), strict=True))
+    deviation = dict(zip(names, weights["standardise.deviation"].tolist(), strict=True))
     shares: dict[Phase, float] = {
         phase: round(min(1.0, max(0.0, mean[f"present_{phase}"])), 6) for phase in PHASES
     }
     ranges: dict[str, Range] = {}
-    for name in DIRECT_FEATURE_NAMES:
+    for name in names:
         # A feature that nobody could share is left at mean 0 and deviation 1.
-        if name.startswith(INTENSITY) and (mean[name], deviation[name]) != (0.0, 1.0):
+        told = name.startswith(INTENSITY) or name in clinical_variables
+        if told and (mean[name], deviation[name]) != (0.0, 1.0):
             ranges[name] = _around(mean[name], deviation[name])
     size = "log_diameter_mm"
     if (mean[size], deviation[size]) != (0.0, 1.0):
@@ -107,20 +111,31 @@ def described_ranges(descriptions: Iterable[Description]) -> dict[str, Range]:
     return ranges
 
 
-def measured(values: NDArray[np.float32], known: NDArray[np.float32]) -> dict[str, float]:
+def measured(
+    values: NDArray[np.float32],
+    known: NDArray[np.float32],
+    clinical_variables: Sequence[str] = (),
+) -> dict[str, float]:
     """Return one patient's quantities by the names of `TrainingInputs.ranges`.
 
     Parameters
     ----------
-    values, known : ndarray, shape (`DIRECT_FEATURES`,)
+    values, known : ndarray, shape (`DIRECT_FEATURES` + V,)
         From `shared.model.direct_features`.
+    clinical_variables : sequence of str
+        Names of the V features behind the direct ones.
     """
+    names = (*DIRECT_FEATURE_NAMES, *clinical_variables)
     features = {
         name: float(value)
-        for name, value, is_known in zip(DIRECT_FEATURE_NAMES, values, known, strict=True)
+        for name, value, is_known in zip(names, values, known, strict=True)
         if is_known
     }
-    found = {name: value for name, value in features.items() if name.startswith(INTENSITY)}
+    found = {
+        name: value
+        for name, value in features.items()
+        if name.startswith(INTENSITY) or name in clinical_variables
+    }
     found[DIAMETER] = math.exp(features["log_diameter_mm"])
     return found
 

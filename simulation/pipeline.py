@@ -96,7 +96,11 @@ def prepare(
     prepared = {}
     for site in folders:
         result = prepare_site(
-            site.path, settings.preprocessing, settings.cache_dir, workers=settings.workers
+            site.path,
+            settings.preprocessing,
+            settings.cache_dir,
+            workers=settings.workers,
+            clinical_variables=settings.model.clinical_variables,
         )
         target = run_dir / SITES / site.name
         target.mkdir(parents=True, exist_ok=True)
@@ -144,5 +148,5 @@ def fingerprint(data: FederationData) -> str:
     for site in data.sites:
         for case in site.cases:
             digest.update(repr((site.name, case.patient_id, case.roi_path.name)).encode())
-            digest.update(repr(case.labels).encode())
+            digest.update(repr((case.labels, case.clinical)).encode())
     return digest.hexdigest()

@@ -36,8 +36,8 @@ def activation_samples(
         return ()
     order = np.argsort(-rows.os.risk, kind="stable").tolist()
     chosen = [order.pop(0 if turn % 2 == 0 else -1) for turn in range(min(SAMPLES, len(order)))]
-    batch = collate([cases[index] for index in chosen])
     model = load_model(settings.plan, best_weights(checkpoint))
+    batch = collate([cases[index] for index in chosen], settings.model.clinical_variables)
     maps = activation_map(model, batch, "os")
     images = _grey(batch.phases.numpy(), batch.present.numpy())
     tumours = batch.mask.numpy() == TUMOUR_LABEL

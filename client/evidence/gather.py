@@ -69,7 +69,8 @@ def activation_sums(
     """
     total = ActivationShares()
     for start in range(0, len(cases), BATCH_SIZE):
-        batch = collate(cases[start : start + BATCH_SIZE]).to(device)
+        some = cases[start : start + BATCH_SIZE]
+        batch = collate(some, model.settings.clinical_variables).to(device)
         maps = activation_map(model, batch, "os")
         total = total + activation_shares(maps, (batch.mask == TUMOUR_LABEL).cpu().numpy())
     return total if rule.told_part(total.patients, len(cases)) is not None else None

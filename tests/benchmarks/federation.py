@@ -101,7 +101,7 @@ def bare(folder: Path, rounds: int) -> float:
     start = time.perf_counter()
     # What features look like over all sites is summed up once, before the first round.
     for _, split in splits:
-        sum_features(split.training, minimum_count=0)
+        sum_features(split.training, plan.model, minimum_count=0)
     model = new_model(plan)
     weights = {key: value.clone() for key, value in model.state_dict().items()}
     total = sum(len(split.training) for _, split in splits)

@@ -98,3 +98,28 @@ def test_a_table_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
         read_clinical(write(tmp_path, ""))
     with pytest.raises(SiteFolderError, match="UTF-8"):
         read_clinical(write(tmp_path, HEADER + "ä,1,2,1,3,1\n", "latin-1"))
+
+
+def test_variables_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    text = HEADER.strip() + ",age,afp,note\na,1,,,,,63,NA,x\nb,,,,,,old,-1.5e3,y\nc,,,,,,,inf,z\n"
+    rows = read_clinical(write(tmp_path, text), ("afp", "age")).rows
+    assert rows["a"].clinical == (("age", 63.0),)
+    assert rows["b"].clinical == (("afp", -1500.0),)
+    assert rows["b"].problems == ("age must be a number, so it is unknown",)
+    assert rows["c"].clinical == ()
+    assert rows["c"].problems == ("afp must be a number, so it is unknown",)
+    assert read_clinical(tmp_path / "clinical.csv").rows["a"].clinical == ()
+
+
+def test_a_variable_without_a_column_is_unknown_for_everybody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = read_clinical(write(tmp_path, HEADER + "a,1,,,,\n"), ("age",))
+    assert table.rows["a"].clinical == ()
+    assert table.rows["a"].problems == ()
+    assert "no column age: unknown for all patients" in caplog.text
+
+
+def test_a_variable_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SiteFolderError, match="there twice: age"):
+        read_clinical(write(tmp_path, HEADER.strip() + ",age,age\n"), ("age",))

@@ -253,3 +253,47 @@ def test_the_command_predicts(model: Path, patient: Path, tmp_path: Path) -> Non
 def test_a_wrong_word_is_named(words: list[str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         read_command(words)
+
+
+@pytest.fixture(scope="module")
+def clinical_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clinical") / "model"
+    return write_small_model(folder, clinical_variables=("age", "log_afp"))
+
+
+def test_clinical_variables_count_where_they_are_given(
+    clinical_model: Path, patient: Path, tmp_path: Path
+) -> None:
+    """The bundle says the same as the command, and what is outside of training is told."""
+    settings = PredictSettings(clinical_model, patient, tmp_path)
+    unknown = predict_patient(settings)
+    given = predict_patient(replace(settings, clinical={"age": 2.0, "log_afp": None}))
+    far = predict_patient(replace(settings, clinical={"age": 90.0}))
+    assert unknown["clinical"] == {"age": None, "log_afp": None}
+    assert given["clinical"] == {"age": 2.0, "log_afp": None}
+    assert given["os"]["risk"] != unknown["os"]["risk"]
+    assert sum("is not given" in warning for warning in unknown["warnings"]) == 2
+    assert [w for w in given["warnings"] if "age" in w or "log_afp is not given" in w] == [
+        "The value of log_afp is not given: the one that the rest foretells stands in for it."
+    ]
+    assert "age is 90; training saw -4.2 to 4.8." in far["warnings"]
+    parser = bundle_parser(clinical_model, patient)
+    parser["clinical"]["age"] = 2.0
+    with torch.no_grad():
+        pred = parser.get_parsed_content("pred")[0].numpy()
+    told = [given["mvi_probability"], *given["rfs"]["survival"], *given["os"]["survival"]]
+    np.testing.assert_allclose(pred, told, rtol=0, atol=1e-5)
+
+
+def test_only_what_the_model_reads_is_taken(
+    model: Path, clinical_model: Path, patient: Path, tmp_path: Path
+) -> None:
+    words = [f"model={clinical_model}", f"patient={patient}", f"output_dir={tmp_path}"]
+    assert read_command([*words, "clinical={age: 63}"]).clinical == {"age": 63.0}
+    for text in ("63", "[age", "{age: old}"):
+        with pytest.raises(ConfigurationError, match="clinical"):
+            read_command([*words, f"clinical={text}"])
+    for folder, message in ((clinical_model, "reads age, log_afp"), (model, "no clinical")):
+        settings = PredictSettings(folder, patient, tmp_path, clinical={"sex": 1.0})
+        with pytest.raises(ConfigurationError, match=message):
+            predict_patient(settings)

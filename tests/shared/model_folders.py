@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from shared.losses.multitask import LossSettings
-from shared.model import DIRECT_FEATURE_NAMES, ModelSettings
+from shared.model import ModelSettings
 from shared.model_card import model_card
 from shared.model_folder import ModelFolder, Provenance, write_model_folder
 from shared.plan import Plan, new_model
@@ -19,10 +19,15 @@ from tests.client.patients import SMALL
 PACKAGES = ("hepafed", "monai", "torch", "numpy")
 
 
-def small_plan(survival: str = "logistic_hazard") -> Plan:
+def small_plan(survival: str = "logistic_hazard", clinical_variables: tuple[str, ...] = ()) -> Plan:
     return Plan(
         preprocessing=SMALL.fingerprint,
-        model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2)),
+        model=ModelSettings(
+            init_features=8,
+            growth_rate=4,
+            block_config=(2, 2),
+            clinical_variables=clinical_variables,
+        ),
         loss=LossSettings(survival="cox" if survival == "cox" else "logistic_hazard"),
     )
 
@@ -37,9 +42,9 @@ def small_weights(plan: Plan, seed: int = 0) -> Weights:
             if name.endswith("weight"):
                 torch.nn.init.normal_(parameter, std=0.3)
         weights = weights_of(model)
-    mean = dict.fromkeys(DIRECT_FEATURE_NAMES, 0.3)
+    mean = dict.fromkeys(plan.model.feature_names, 0.3)
     mean |= {"log_diameter_mm": np.log(25.0), "present_delayed": 0.88, "present_arterial": 1.0}
-    deviation = dict.fromkeys(DIRECT_FEATURE_NAMES, 1.5) | {"log_diameter_mm": 0.3}
+    deviation = dict.fromkeys(plan.model.feature_names, 1.5) | {"log_diameter_mm": 0.3}
     weights["standardise.mean"] = np.array(list(mean.values()), np.float32)
     weights["standardise.deviation"] = np.array(list(deviation.values()), np.float32)
     return weights
@@ -58,12 +63,17 @@ def about_small_model(
             {"north": 8, "south": 5}, "0.1.0+0123", {name: version(name) for name in PACKAGES}
         ),
         risk_cuts={"os": (-3.0,), "rfs": (-3.0,)},
-        inputs=training_inputs(weights),
+        inputs=training_inputs(weights, clinical_variables=plan.model.clinical_variables),
     )
 
 
-def write_small_model(folder: Path, survival: str = "logistic_hazard", seed: int = 0) -> Path:
-    plan = small_plan(survival)
+def write_small_model(
+    folder: Path,
+    survival: str = "logistic_hazard",
+    seed: int = 0,
+    clinical_variables: tuple[str, ...] = (),
+) -> Path:
+    plan = small_plan(survival, clinical_variables)
     weights = small_weights(plan, seed)
     about = about_small_model(plan, weights)
     write_model_folder(folder, weights, about, model_card(about, {}))

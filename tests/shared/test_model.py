@@ -21,6 +21,7 @@ def roi_batch(patients: int = 3, edge: int = 24, seed: int = 0) -> RoiBatch:
         present=torch.ones(patients, 3),
         spacing_mm=torch.full((patients,), 3.0),
         measurements=torch.randn(patients, len(MEASUREMENTS), generator=generator),
+        clinical=torch.empty(patients, 0),
     )
 
 
@@ -115,3 +116,28 @@ def test_an_unknown_measurement_takes_its_conditional_mean() -> None:
 def test_a_wild_measurement_is_held_within_three_deviations() -> None:
     filled = Standardise()(torch.full((1, len(MEASUREMENTS)), 50.0))
     assert filled.tolist() == [[3.0] * len(MEASUREMENTS)]
+
+
+def test_clinical_variables_are_read_beside_the_measurements() -> None:
+    """The heads get one input more a variable, and an unknown one is foretold by what is known."""
+    settings = ModelSettings(trunk="none", clinical_variables=("age", "log_afp"))
+    model = network(settings)
+    age, log_afp = len(MEASUREMENTS), len(MEASUREMENTS) + 1
+    model.standardise.mean[-2:] = torch.tensor([60.0, 2.0])
+    model.standardise.deviation[-2:] = torch.tensor([10.0, 0.5])
+    model.standardise.correlation[age, log_afp] = model.standardise.correlation[log_afp, age] = 0.4
+    clinical = torch.tensor([[70.0, 2.5], [70.0, torch.nan], [torch.nan, torch.nan]])
+    features = model.features(replace(roi_batch(), clinical=clinical))
+    assert features.shape == (3, len(MEASUREMENTS) + 2)
+    torch.testing.assert_close(
+        features[:, age:], torch.tensor([[1.0, 1.0], [1.0, 0.4], [0.0, 0.0]])
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("os_months",), ("mvi",), ("patient_id",), ("age", "age"), (" ",), ("log_diameter_mm",)],
+)
+def test_no_outcome_and_no_name_twice_is_an_input(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="columns beside the labels"):
+        ModelSettings(clinical_variables=names)

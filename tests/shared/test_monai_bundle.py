@@ -1,6 +1,7 @@
 """The model folder with MONAI's own tools, offline."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,9 @@ def batch(seed: int = 0) -> RoiBatch:
     present = torch.tensor([[1.0, 1, 1], [1, 1, 0]])
     measurements = torch.randn(2, len(MEASUREMENTS), generator=generator)
     measurements[1, -3:] = torch.nan
-    return RoiBatch(phases, mask, present, torch.tensor([5.0, 6.5]), measurements)
+    return RoiBatch(
+        phases, mask, present, torch.tensor([5.0, 6.5]), measurements, torch.empty(2, 0)
+    )
 
 
 @pytest.fixture(scope="module", params=["logistic_hazard", "cox"])
@@ -112,3 +115,10 @@ def test_a_batch_survives_as_one_tensor() -> None:
     original, back = batch(), unpack(pack(batch()))
     for name in ("phases", "mask", "present", "spacing_mm", "measurements"):
         torch.testing.assert_close(getattr(back, name), getattr(original, name), equal_nan=True)
+
+
+def test_clinical_variables_survive_as_voxels() -> None:
+    clinical = torch.tensor([[63.0, torch.nan], [torch.nan, 0.5]])
+    back = unpack(pack(replace(batch(), clinical=clinical)), 2)
+    torch.testing.assert_close(back.clinical, clinical, equal_nan=True)
+    torch.testing.assert_close(back.measurements, batch().measurements, equal_nan=True)

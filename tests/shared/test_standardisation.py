@@ -77,3 +77,16 @@ def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
         FeatureSums.from_lists({**sums.as_lists(), "total": [1.0]})
     with pytest.raises(ValueError, match=">= 0"):
         FeatureSums.from_lists({**sums.as_lists(), "count": [-1.0] * DIRECT_FEATURES})
+
+
+def test_a_study_with_clinical_variables_sums_more_features() -> None:
+    values = np.random.default_rng(0).normal(60, 10, (30, DIRECT_FEATURES + 2))
+    sums = [FeatureSums.over(part, np.ones_like(part)) for part in (values[:12], values[12:])]
+    pooled = add_up(sums, DIRECT_FEATURES + 2)
+    mean, _ = pooled.mean_and_deviation()
+    assert mean[-1] == pytest.approx(values[:, -1].mean())
+    assert pooled.correlation().shape == (len(MEASUREMENTS) + 2,) * 2
+    again = FeatureSums.from_lists(sums[0].as_lists(), DIRECT_FEATURES + 2)
+    np.testing.assert_array_equal(again.pair_product, sums[0].pair_product)
+    with pytest.raises(ValueError, match="finite"):
+        FeatureSums.from_lists(sums[0].as_lists())

@@ -27,7 +27,7 @@ def cube(edge: int, present: tuple[float, float, float] = (1, 1, 1)) -> RoiBatch
     measurements[0, MEASUREMENTS.index("log_diameter_mm")] = math.log(
         (6 / math.pi * edge**3 * 27) ** (1 / 3)
     )
-    return RoiBatch(phases, mask, flags, torch.tensor([3.0]), measurements)
+    return RoiBatch(phases, mask, flags, torch.tensor([3.0]), measurements, torch.empty(1, 0))
 
 
 def features(batch: RoiBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
