@@ -62,6 +62,19 @@ def test_a_good_site_is_prepared_whole(site: Path) -> None:
     assert load_roi(prepared.cases[0].roi_path).phases.shape == (3, *SMALL.shape)
 
 
+def test_clinical_variables_are_kept_with_their_patients(site: Path) -> None:
+    table = site / "clinical.csv"
+    header, *rows = table.read_text().splitlines()
+    aged = [f"{row},{age}" for row, age in zip(rows, ("63", "unknown"), strict=True)]
+    table.write_text("\n".join([f"{header},age", *aged]))
+    prepared = prepare_site(
+        site, SMALL, site.parent / "cache", workers=1, progress=False, clinical_variables=["age"]
+    )
+    known = {case.patient_id: case.clinical for case in prepared.cases}
+    assert known == {rows[0].split(",")[0]: (("age", 63.0),), rows[1].split(",")[0]: ()}
+    assert all(case.clinical == () for case in prepare(site).cases)
+
+
 def as_dicom(patient: Path) -> list[Path]:
     """Put a DICOM series in the place of the arterial file; return its slices."""
     (patient / "arterial.nii.gz").unlink()

@@ -240,3 +240,13 @@ def test_patients_set_aside_are_told_in_a_file_of_the_site(site: SiteFile) -> No
     table = (site.state_dir / "set_aside.csv").read_text()
     assert "p2" in table
     assert not any("p2" in finding.found for finding in found.values())
+
+
+def test_a_variable_that_nobody_has_is_told(site: SiteFile) -> None:
+    table = site.folder / "clinical.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},age", *(f"{row},63" for row in rows)]))
+    found = findings(replace(site, clinical_variables=("age", "afp")))
+    assert found["variable age"].verdict == "good"
+    assert found["variable afp"].verdict == "warning"
+    assert found["variable afp"].found == "known of 0 of 2 patients"

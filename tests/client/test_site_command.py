@@ -61,6 +61,10 @@ def test_paths_start_at_the_files_own_folder(here: Here) -> None:
         (FILE.replace("BUNDLE", "abc"), "SHA-256"),
         (FILE + "patients: 3\n", "unknown configuration key"),
         (FILE.replace('bundles: ["BUNDLE"]', "tasks: [survival]"), "tasks"),
+        (
+            FILE.replace("BUNDLE", "0" * 64) + "clinical_variables: [os_months]\n",
+            "columns beside the labels",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:

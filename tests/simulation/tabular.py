@@ -31,7 +31,7 @@ EDGE = 8
 
 def lung_table() -> pd.DataFrame:
     """Return the patients of whom everything is known, with ``site``, ``months`` and ``event``."""
-    table = load_lung().dropna(subset=["inst", *VARIABLES]).reset_index(drop=True)
+    table: pd.DataFrame = load_lung().dropna(subset=["inst", *VARIABLES]).reset_index(drop=True)
     patients = table["inst"].map(table["inst"].value_counts())
     own = "institution_" + table["inst"].astype(int).astype(str)
     table["site"] = own.where(patients >= FEWEST_PATIENTS, "small_institutions")
