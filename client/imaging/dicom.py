@@ -111,7 +111,7 @@ def open_files(files: Sequence[Path], folder: Path | None = None) -> DicomSeries
         one regular stack (`client.imaging.stack` has the limits).
     """
     folder = folder or (files[0].parent if files else Path())
-    slices = [one for file in files for one in read_slices(file)]
+    slices = read_slices(files)
     if not slices:
         raise ImagingError("no readable DICOM series in this folder", folder)
     series = {one.series for one in slices}

@@ -5,23 +5,29 @@ it cannot read without a word, so that a series cut short looks like a shorter o
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from client.imaging.errors import ImagingError
+from client.imaging.native_pixels import NativePixels, are_plain, find_pixels
 
 _TAGS = (
     *("SeriesInstanceUID", "FrameOfReferenceUID", "Modality", "SOPClassUID", "NumberOfFrames"),
     *("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "PhotometricInterpretation"),
-    *("SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"),
+    *("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit", "BurnedInAnnotation"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+# Keywords would be looked up anew for every file, which takes a quarter of reading it.
+_TAG_NUMBERS = [Tag(keyword) for keyword in _TAGS]
+_POSITION = Tag("ImagePositionPatient")
 # In enhanced multi-frame CT each frame's own values lie in these groups (PS3.3, C.7.6.16).
 _GROUPS = {
     "PixelSpacing": "PixelMeasuresSequence",
@@ -76,6 +82,8 @@ class Slice:
         MONOCHROME1: displayed inverted; the stored values mean the same.
     syntax : UID
         How the pixels are encoded.
+    native : NativePixels or None
+        Where the pixels lie in the file, where they can be taken from it as they are.
     """
 
     file: Path
@@ -92,6 +100,7 @@ class Slice:
     padding: tuple[float, float] | None
     inverted: bool
     syntax: pydicom.uid.UID
+    native: NativePixels | None
 
     @property
     def hu_range(self) -> tuple[float, float]:
@@ -100,38 +109,84 @@ class Slice:
         return min(ends), max(ends)
 
 
-def read_slices(file: Path) -> tuple[Slice, ...]:
-    """Read the headers of a file: one image, or the frames of an enhanced CT.
+class _Header(NamedTuple):
+    """What was read of a file, and where its pixels lie if they lie there as they are."""
+
+    values: pydicom.FileDataset
+    pixels: NativePixels | None
+
+
+def read_slices(files: Sequence[Path]) -> list[Slice]:
+    """Read the headers of files: each one image, or the frames of an enhanced CT.
+
+    The slices of a series say the same but for their positions: what was understood and checked
+    once is taken over for others that hold the same bytes.
 
     Raises
     ------
     ImagingError
         Not DICOM, not CT, or without what places it in space and makes HU of its values.
     """
-    header = _header(file)
-    try:
-        return _slices(header, file)
-    except ImagingError:
-        raise
-    except Exception as error:  # pydicom converts a value when it is asked for, and raises then
-        raise ImagingError("a value of its header is damaged", file) from error
+    known: dict[Hashable, Slice] = {}
+    slices: list[Slice] = []
+    for file in files:
+        header = _header(file)
+        try:
+            alike = _all_but_position(header)
+            if alike in known:
+                slices.append(_moved(known[alike], header, file))
+                continue
+            read = _slices(header, file)
+        except ImagingError:
+            raise
+        except Exception as error:  # pydicom converts a value when it is asked for, and raises then
+            raise ImagingError("a value of its header is damaged", file) from error
+        slices += read
+        if alike is not None:
+            known[alike] = read[0]
+    return slices
 
 
-def _header(file: Path) -> pydicom.Dataset:
+def _header(file: Path) -> _Header:
     try:
-        # Forced, because some archives leave out the preamble; what is no DICOM has no series.
-        header = pydicom.dcmread(
-            file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
-        )
-        readable = "SeriesInstanceUID" in header  # empty where it was anonymised away
+        with file.open("rb") as stream:
+            # Forced, because some archives leave out the preamble; what is no DICOM has no series.
+            values = pydicom.dcmread(
+                stream, stop_before_pixels=True, force=True, specific_tags=_TAG_NUMBERS
+            )
+            pixels = find_pixels(stream, values)
+        readable = "SeriesInstanceUID" in values  # empty where it was anonymised away
     except Exception as error:  # pydicom raises what its parsing happens to meet
         raise ImagingError("is not readable DICOM: repair or remove it", file) from error
     if not readable:
         raise ImagingError("is not readable DICOM: repair or remove it", file)
-    return header
+    return _Header(values, pixels)
 
 
-def _slices(header: pydicom.Dataset, file: Path) -> tuple[Slice, ...]:
+def _all_but_position(header: _Header) -> Hashable | None:
+    """Return what a header of one image says, but for its position, in its own bytes."""
+    said: list[Hashable] = [header.values.file_meta.get("TransferSyntaxUID")]
+    said.append(header.pixels and header.pixels.length)
+    for element in header.values.elements():
+        if not isinstance(element, RawDataElement):
+            return None  # a sequence, as in enhanced CT
+        if element.tag != _POSITION:
+            said.append((element.tag, element.VR, element.value))
+    return (header.values.original_encoding, *said)
+
+
+def _moved(one: Slice, header: _Header, file: Path) -> Slice:
+    """Return a slice that says the same as another, at its own place."""
+    return replace(
+        one,
+        file=file,
+        position_mm=_position([header.values], file),
+        native=one.native and header.pixels,
+    )
+
+
+def _slices(read: _Header, file: Path) -> tuple[Slice, ...]:
+    header, pixels = read
     if (header.get("Modality") or "CT") != "CT":
         raise ImagingError("is not a CT image", file)
     shades = ("MONOCHROME1", "MONOCHROME2", "", None)
@@ -148,7 +203,9 @@ def _slices(header: pydicom.Dataset, file: Path) -> tuple[Slice, ...]:
             raise ImagingError(
                 "holds several frames without a place for each: export it as single slices", file
             )
-        return (_slice(header, [header], None, file),)
+        one = _slice(header, [header], None, file)
+        plain = pixels is not None and are_plain(pixels, header)
+        return (replace(one, native=pixels) if plain else one,)
     if len(groups) != count:
         raise ImagingError(f"is damaged: {count} frames, {len(groups)} of them described", file)
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])
@@ -168,13 +225,12 @@ def _slice(
     header: pydicom.Dataset, sources: Sequence[pydicom.Dataset], frame: int | None, file: Path
 ) -> Slice:
     numbers = {tag: _numbers(sources, tag, file) for tag in _NEEDED}
-    spacing, position = numbers["PixelSpacing"], numbers["ImagePositionPatient"]
+    spacing = numbers["PixelSpacing"]
     slope, intercept = numbers["RescaleSlope"][0], numbers["RescaleIntercept"][0]
     rows, columns = int(header.Rows), int(header.Columns)
     sound = all(0 < x < _MOST_SPACING_MM for x in spacing) and slope != 0
-    sound = sound and max(map(abs, position)) < _MOST_POSITION_MM
     if not (sound and 0 < rows <= _MOST_PIXELS and 0 < columns <= _MOST_PIXELS):
-        raise ImagingError("its header makes no sense: size, spacing, position or slope", file)
+        raise ImagingError("its header makes no sense: size, spacing or slope", file)
     stored = _stored_range(header, file)
     if max(abs(value * slope + intercept) for value in stored) > _MOST_HU:
         raise ImagingError("its header makes no sense: rescale slope or intercept", file)
@@ -188,7 +244,7 @@ def _slice(
         space=str(header.get("FrameOfReferenceUID") or ""),
         size=(columns, rows),
         spacing_mm=(spacing[1], spacing[0]),
-        position_mm=position,
+        position_mm=_position(sources, file),
         orientation=numbers["ImageOrientationPatient"],
         slope=slope,
         intercept=intercept,
@@ -196,7 +252,15 @@ def _slice(
         padding=_padding(header, stored),
         inverted=header.get(_DISPLAY) == "MONOCHROME1",
         syntax=header.file_meta.get("TransferSyntaxUID") or pydicom.uid.ImplicitVRLittleEndian,
+        native=None,
     )
+
+
+def _position(sources: Sequence[pydicom.Dataset], file: Path) -> tuple[float, ...]:
+    position = _numbers(sources, "ImagePositionPatient", file)
+    if not max(map(abs, position)) < _MOST_POSITION_MM:
+        raise ImagingError("its header makes no sense: position in space", file)
+    return position
 
 
 def _numbers(sources: Sequence[pydicom.Dataset], tag: str, file: Path) -> tuple[float, ...]:

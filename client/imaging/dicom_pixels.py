@@ -1,12 +1,12 @@
 """From the encoded pixels of CT slices to HU.
 
-SimpleITK (GDCM) decodes; what it does not, or does otherwise than the standard says, pydicom
-does: frames of enhanced CT, and MONOCHROME1, whose values GDCM inverts although the photometric
-interpretation is about display alone (PS3.3, C.11.1: the modality LUT is applied to the stored
-values).
+Values that are not encoded are read as they are. Else SimpleITK (GDCM) decodes; what it does not,
+or does otherwise than the standard says, pydicom does: frames of enhanced CT, and MONOCHROME1,
+whose values GDCM inverts although the photometric interpretation is about display alone (PS3.3,
+C.11.1: the modality LUT is applied to the stored values).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,13 @@ from scipy import ndimage
 from client.imaging.dicom_header import Slice
 from client.imaging.errors import ImagingError
 from client.imaging.grid import AIR_HU
+from client.imaging.native_pixels import read_rows
 
 # Rows and columns to keep.
 Part = tuple[slice, slice]
+Decoder = Callable[[Sequence[Slice], int, Part], NDArray[Any]]
+# Whole slices are decoded for the part of each that is kept: so many are in memory at a time.
+_AT_ONCE = 16
 _DAMAGED = "cannot be decoded: it is damaged or cut short"
 
 
@@ -37,10 +41,8 @@ def read_hu(slices: Sequence[Slice], rows: slice, columns: slice) -> NDArray[Any
     # Which padding is outside the field of view is told by the edge of the slice.
     part = (slice(None), slice(None)) if padded else (rows, columns)
     pixel_id = _pixel_id(slices)
-    by_gdcm = all(s.frame is None and not s.inverted for s in slices)
-    try:
-        hu = (_by_gdcm if by_gdcm else _by_pydicom)(slices, pixel_id, part)
-    except RuntimeError:
+    hu = _first_of(_decoders(slices), slices, pixel_id, part)
+    if hu is None:
         hu = _one_by_one(slices, pixel_id, part)
     if padded:
         _fill_padding(hu, slices)
@@ -61,44 +63,82 @@ def _pixel_id(slices: Sequence[Slice]) -> int:
     return int(sitk.sitkInt16 if limits.min <= low and high <= limits.max else sitk.sitkInt32)
 
 
+def _decoders(slices: Sequence[Slice]) -> list[Decoder]:
+    """Return what can decode slices, the fastest first."""
+    decoders: list[Decoder] = [_by_pydicom]
+    if all(one.frame is None and not one.inverted for one in slices):
+        decoders.insert(0, _by_gdcm)
+    if all(one.native for one in slices):
+        decoders.insert(0, _as_stored)
+    return decoders
+
+
+def _first_of(
+    decoders: Sequence[Decoder], slices: Sequence[Slice], pixel_id: int, part: Part
+) -> NDArray[Any] | None:
+    for decode in decoders:
+        try:
+            return decode(slices, pixel_id, part)
+        except RuntimeError:
+            continue
+    return None
+
+
+def _as_stored(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
+    hu = _empty(slices, pixel_id, part)
+    width, height = slices[0].size
+    rows = slice(*part[0].indices(height)[:2])
+    for plane, one in zip(hu, slices, strict=True):
+        if one.native is None:
+            raise RuntimeError("is encoded")
+        stored = read_rows(one.file, one.native, width, rows, one.stored)[:, part[1]]
+        plane[:] = stored * one.slope + one.intercept
+    return hu
+
+
 def _by_gdcm(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
-    image = sitk.ReadImage([str(s.file) for s in slices], pixel_id)
-    size = (*slices[0].size, len(slices))
-    if image.GetSize() != size:
-        raise RuntimeError("decoded to another size")
-    # Copied while the image lives, which its view does not see to.
-    return np.array(sitk.GetArrayViewFromImage(image)[:, part[0], part[1]])
+    hu = _empty(slices, pixel_id, part)
+    for start in range(0, len(slices), _AT_ONCE):
+        files = [str(one.file) for one in slices[start : start + _AT_ONCE]]
+        image = sitk.ReadImage(files, pixel_id)
+        if image.GetSize() != (*slices[0].size, len(files)):
+            raise RuntimeError("decoded to another size")
+        # Copied while the image lives, which its view does not see to.
+        hu[start : start + len(files)] = sitk.GetArrayViewFromImage(image)[:, part[0], part[1]]
+    return hu
 
 
 def _by_pydicom(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
-    dtype = {sitk.sitkInt16: np.int16, sitk.sitkInt32: np.int32}.get(pixel_id, np.float32)
-    hu = np.empty((len(slices), *slices[0].size[::-1]), dtype)
+    hu = _empty(slices, pixel_id, part)
     for plane, one in zip(hu, slices, strict=True):
         try:
             stored = pixel_array(one.file, index=one.frame, raw=True)
         except Exception as error:  # pydicom and its decoders raise what they happen to meet
             raise RuntimeError from error
-        if stored.shape != plane.shape:
+        if stored.shape != one.size[::-1]:
             raise RuntimeError("decoded to another size")
-        plane[:] = stored * one.slope + one.intercept
-    return np.ascontiguousarray(hu[:, part[0], part[1]])
+        plane[:] = stored[part] * one.slope + one.intercept
+    return hu
+
+
+def _empty(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
+    """Return room for a part of slices, shape (n, h, w), of the type that holds their HU."""
+    width, height = slices[0].size
+    shape = [
+        len(range(*cut.indices(count))) for cut, count in zip(part, (height, width), strict=True)
+    ]
+    kinds: dict[int, type[Any]] = {sitk.sitkInt16: np.int16, sitk.sitkInt32: np.int32}
+    return np.empty((len(slices), *shape), kinds.get(pixel_id, np.float32))
 
 
 def _one_by_one(slices: Sequence[Slice], pixel_id: int, part: Part) -> NDArray[Any]:
     """Decode each slice by whatever can, and name the one that nothing can."""
     planes = []
     for one in slices:
-        attempts = (
-            [_by_pydicom] if one.inverted or one.frame is not None else [_by_gdcm, _by_pydicom]
-        )
-        for attempt in attempts:
-            try:
-                planes.append(attempt([one], pixel_id, part))
-                break
-            except RuntimeError:
-                continue
-        else:
+        plane = _first_of(_decoders([one]), [one], pixel_id, part)
+        if plane is None:
             raise ImagingError(_why(one), one.file)
+        planes.append(plane)
     return np.concatenate(planes)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
+from pydicom.tag import Tag
 
 from client.imaging.dicom import is_other
 from client.series.maker import maker_of
@@ -26,6 +27,8 @@ _TAGS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
     *("Rows", "Columns", "NumberOfFrames", "BurnedInAnnotation", "Manufacturer"),
 )
+# Keywords would be looked up anew for every file.
+_TAG_NUMBERS = [Tag(keyword) for keyword in _TAGS]
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"})
 
@@ -131,7 +134,7 @@ def read_headers(files: Sequence[Path]) -> tuple[list[SliceHeader], list[Path]]:
 def _read(file: Path) -> SliceHeader | None:
     try:
         dataset = pydicom.dcmread(
-            file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS)
+            file, stop_before_pixels=True, force=True, specific_tags=_TAG_NUMBERS
         )
         return _reduce(file, dataset) if "SeriesInstanceUID" in dataset else None
     except Exception:  # pydicom raises what its parsing happens to meet
