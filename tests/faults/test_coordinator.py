@@ -25,6 +25,7 @@ from tests.faults.federation import (
     open_federation,
 )
 from tests.polling import wait_until
+from tests.shared.reporting.browser import BROWSER, check_opens
 
 pytestmark = [
     pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed"),
@@ -96,6 +97,8 @@ def test_a_watcher_that_left_and_a_killed_app_cost_no_result(federation: Federat
     left = {path.name for path in folder.iterdir()}
     assert {"metrics.json", "report.html", "model", "rounds.jsonl", "config.yaml"} <= left
     assert "state" not in left
+    if BROWSER is not None:
+        check_opens(folder / "report.html", federation.root / "browser")
     metrics = json.loads((folder / "metrics.json").read_text())["methods"]["fedavg"]
     assert metrics["training"]["os_c_index"]["n"] > 0
     records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]

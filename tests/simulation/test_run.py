@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.client.patients import as_image, label_array, write_clinical, write_patient
+from tests.shared.reporting.browser import check_opens, needs_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -147,6 +148,11 @@ def test_no_patient_is_named_beyond_the_sites_own_lists(finished: Path) -> None:
         text = (finished / name).read_text(encoding="utf-8")
         assert "untumoured" not in text
         assert "elsewhere" not in text
+
+
+@needs_browser
+def test_a_browser_opens_the_page(finished: Path, tmp_path: Path) -> None:
+    check_opens(finished / "report.html", tmp_path)
 
 
 def test_a_killed_run_ends_as_one_that_was_not(

@@ -180,3 +180,23 @@ def test_one_class_and_one_patient_and_nobody() -> None:
     assert mvi.confusion([]) is None
     assert mvi.brier([]) is None
     assert mvi.best_f1_threshold(mvi_parts([0.0, 0.0], [0.3, 0.4], [0, 0])) is None
+
+
+def test_a_whole_site_withheld_leaves_the_others_exact() -> None:
+    """Site 1 has 3 patients with MVI only: every number is that of site 0's rows."""
+    label, score, _ = cohort(80, 4, 1)
+    site = np.arange(80) % 2
+    label[site == 1] = np.arange(40) < 3
+    parts = mvi_parts(label, score, site, threshold=0.4, minimum_count=5)
+    assert parts[1].scores is None
+    own = site == 0
+    area, table, error = mvi.auc(parts), mvi.confusion(parts), mvi.brier(parts)
+    assert area is not None
+    assert table is not None
+    assert error is not None
+    assert area.values[0] == pytest.approx(roc_auc_score(label[own], score[own]), abs=1e-9)
+    assert table.rates()["f1"][0] == pytest.approx(
+        f1_score(label[own], score[own] >= 0.4), abs=1e-9
+    )
+    assert error[0][0] == pytest.approx(brier_score_loss(label[own], score[own]), abs=1e-9)
+    assert area.patients == 40

@@ -111,6 +111,43 @@ def test_brier_scores_agree_with_scikit_survival(seed: int, sites: int) -> None:
     assert curve.patients.tolist() == [100] * len(TIMES)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> None:
+    """By scikit-survival site by site, each weighed by its pairs under the common censoring."""
+    rows = drawn(160, seed=seed, sites=2)
+    asked = request(censoring(rows))
+    parts = survival_parts(rows, asked)
+    y = structured(rows)
+    for index, months in enumerate(HORIZONS):
+        scores, pairs = [], []
+        for number in (0, 1):
+            own = rows.site == number
+            scores.append(cumulative_dynamic_auc(y, y[own], rows.risk[own], [months])[0][0])
+            pairs.append(parts[number].auc[0, index, 1])  # type: ignore[index]
+        found = survival.auc_at(parts, index)
+        assert found is not None
+        assert found.values[0] == pytest.approx(np.average(scores, weights=pairs), abs=1e-9)
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_calibration_adds_up_to_lifelines(seed: int, sites: int) -> None:
+    """Weighted by inverse censoring, the share observed of everybody is 1 - Kaplan-Meier.
+
+    Satten and Datta, Am Stat 2001;55:207.
+    """
+    rows = drawn(110, seed=seed, sites=sites)
+    fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(HORIZONS)
+    predicted = 1 - curves_at(rows.curve, QUARTERS.edges_months, HORIZONS)
+    parts = survival_parts(rows, request(censoring(rows)))
+    for index in range(len(HORIZONS)):
+        found = survival.calibration_at(parts, index, groups=1)
+        assert found is not None
+        assert found[0] == pytest.approx([predicted[:, index].mean()], abs=1e-9)
+        assert found[1] == pytest.approx([1 - fitted.to_numpy()[index]], abs=1e-9)
+        assert found[2].tolist() == [110]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_between_edges_weights_are_near_the_exact_ones(seed: int) -> None:
     """Times of any value: the grid costs the weighted statistics less than 0.01."""
@@ -225,6 +262,60 @@ def with_events(event: list[int], patients: int = 12) -> Rows:
     rows = drawn(patients, seed=0)
     flags = np.resize(np.array(event, dtype=bool), patients)
     return Rows(rows.site, rows.time, flags, rows.risk, rows.curve)
+
+
+def test_brier_scores_of_all_events_agree_with_scikit_survival() -> None:
+    rows = with_events([1], patients=40)
+    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    assert curve is not None
+    y = structured(rows)
+    times = [months for months in TIMES if months < rows.time.max()]
+    predicted = curves_at(rows.curve, QUARTERS.edges_months, tuple(times))
+    expected = brier_score(y, y, predicted, times)[1]
+    np.testing.assert_allclose(curve.model[0, : len(times)], expected, atol=1e-9)
+
+
+def test_brier_scores_of_no_event_are_grafs() -> None:
+    """scikit-survival refuses them; without an event only those who outlive a time count."""
+    drawn_rows = drawn(40, seed=0)
+    nobody = np.zeros(40, bool)
+    time = np.floor(drawn_rows.time / 3) * 3 + 1.5
+    rows = Rows(drawn_rows.site, time, nobody, drawn_rows.risk, drawn_rows.curve)
+    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    assert curve is not None
+    observed = KaplanMeierFitter().fit(time, ~nobody).survival_function_at_times(TIMES).to_numpy()
+    predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
+    outlived = time[:, None] > np.array(TIMES)
+    expected = (outlived * (1 - predicted) ** 2 / observed).mean(axis=0)
+    np.testing.assert_allclose(curve.model[0], expected, atol=1e-9)
+    np.testing.assert_allclose(curve.null[0], 0, atol=1e-9)
+
+
+def test_without_an_event_there_is_no_pair_and_no_test() -> None:
+    rows = with_events([0], patients=40)
+    parts = survival_parts(rows, request(censoring(rows)))
+    assert [survival.auc_at(parts, index) for index in range(len(HORIZONS))] == [None] * 4
+    uno = survival.uno_c(parts)
+    assert uno is not None
+    assert np.isnan(uno.values[0])
+    counts = risk_groups.group_counts(parts, QUARTERS.intervals + 1)
+    assert counts is not None
+    both = [risk_groups.survival_counts(counts[g, 0], QUARTERS) for g in (0, 1)]
+    assert kaplan_meier.log_rank(both) is None
+    assert all((curve.survival == 1).all() for curve in both)
+
+
+def test_of_all_events_risk_groups_agree_with_lifelines() -> None:
+    rows = with_events([1], patients=40)
+    counts = risk_groups.group_counts(survival_parts(rows, request(None)), QUARTERS.intervals + 1)
+    assert counts is not None
+    high = rows.risk > 0
+    # The grid counts an event at the end of its interval.
+    grid = np.array(QUARTERS.edges_months)
+    end = grid[np.minimum(np.searchsorted(grid, rows.time), len(grid) - 1)]
+    both = [risk_groups.survival_counts(counts[g, 0], QUARTERS) for g in (0, 1)]
+    test = logrank_test(end[~high], end[high])
+    assert kaplan_meier.log_rank(both) == pytest.approx(test.p_value, abs=1e-9)
 
 
 def test_no_events_and_all_events_are_no_error() -> None:

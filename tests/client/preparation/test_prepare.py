@@ -31,8 +31,8 @@ from tests.client.patients import (
 )
 from tests.client.series.mixed_folder import ARTERIAL, DELAYED, PORTAL, Series, write
 from tests.client.series.test_mixed_site import POISON, poisoned
+from tests.shared.reporting.browser import BROWSER, QUIET
 from tests.shared.reporting.parsed import Page
-from tests.shared.reporting.test_browser import BROWSER, QUIET
 from tests.shared.reporting.test_page import HOSTILE
 
 ROOT = Path(__file__).resolve().parents[3]

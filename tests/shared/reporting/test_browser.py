@@ -1,48 +1,12 @@
 """The page in a real browser, where one is installed."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from shared.reporting.page import write_report
+from tests.shared.reporting.browser import hosts_asked, needs_browser, opened
 from tests.shared.reporting.content import report_content
 from tests.shared.reporting.test_page import hostile_content
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium here: the page was not opened in one"
-)
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
-# Where the browser itself calls home, whatever it opens.
-_OWN = re.compile(r"(^|\.)(google\.com|googleapis\.com|gvt1\.com|gstatic\.com)$")
-
-
-def opened(page: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    profile = f"--user-data-dir={folder / 'profile'}"
-    command = [str(BROWSER), *QUIET, profile, "--enable-logging=stderr", *more, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
-def hosts_asked(page: Path, folder: Path) -> set[str]:
-    """Return the hosts that opening a page asked for, besides the browser's own."""
-    log = folder / "net.json"
-    opened(page, folder, f"--log-net-log={log}", "--dump-dom")
-    found = set(re.findall(r"https?://([\w.-]+)", log.read_text(encoding="utf-8")))
-    return {host for host in found if not _OWN.search(host)}
 
 
 @needs_browser
