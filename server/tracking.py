@@ -6,6 +6,7 @@ Nothing leaves the machine unless `TrackingSettings.mlflow_uri` names a server.
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +20,8 @@ logger = logging.getLogger("hepafed.server")
 Scalar = tuple[str, float, int]
 EXPERIMENT = "hepafed"
 RUN_TAG = "hepafed.run"
+# What the name of an MLflow metric cannot hold; a site may be called anything.
+_NOT_MLFLOW = re.compile(r"[^\w./: -]")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class TrackingSettings:
     tensorboard : bool
         Event files in ``tensorboard/`` of the run's folder.
     mlflow_uri : str or None
-        A tracking server or a folder, as MLflow names it; needs MLflow installed.
+        A tracking server (``http://...``) or a database (``sqlite:///runs.db``), as MLflow names
+        it; needs MLflow installed. Of late MLflow refuses a folder.
     """
 
     tensorboard: bool = True
@@ -105,8 +109,14 @@ def open_tracker(settings: TrackingSettings, folder: Path, run: str) -> Tracker:
         try:
             sinks[name] = opener()
         except Exception as error:
-            logger.warning("%s cannot be used: %s", name, type(error).__name__)
+            logger.warning("%s cannot be used: %s", name, _in_short(error, settings.mlflow_uri))
     return Tracker(sinks)
+
+
+def _in_short(error: Exception, uri: str | None) -> str:
+    # The address may hold a password.
+    said = next(iter(str(error).splitlines()), "").replace(uri or "\0", "the address given")
+    return f"{type(error).__name__}: {said}"
 
 
 def record_scalars(record: Mapping[str, Any]) -> Iterator[Scalar]:
@@ -166,7 +176,7 @@ class MlflowSink:
     def write(self, scalars: list[Scalar]) -> None:
         """Log the metrics with their rounds as steps."""
         for name, value, number in scalars:
-            self._client.log_metric(self._run, name, value, step=number)
+            self._client.log_metric(self._run, _NOT_MLFLOW.sub("_", name), value, step=number)
 
     def close(self) -> None:
         """Mark the run as finished."""

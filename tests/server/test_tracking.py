@@ -1,6 +1,7 @@
 """Rounds as they are streamed."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from server.tracking import Scalar, Tracker, TrackingSettings, open_tracker, rec
 def record(number: int, **more: Any) -> dict[str, Any]:
     if number == 0:
         return {"round": 0, **more}
-    sites = {"north": {"patients": 8, "loss": 2.0 / number, "seconds": 1.5, "labelled": {"os": 8}}}
+    sites = {
+        "north (old)": {"patients": 8, "loss": 2.0 / number, "seconds": 1.5, "labelled": {"os": 8}}
+    }
     traffic = {"seconds": 3.0, "bytes_down": 10, "bytes_up": 5}
     return {"round": number, **traffic, "sites": sites, "refused": {"7": "NO_ANSWER"}, **more}
 
@@ -65,7 +68,7 @@ def test_every_number_is_told_once_and_in_its_round() -> None:
     assert len(memory.scalars) == len({(name, number) for name, _, number in memory.scalars})
     told = {(name, number): value for name, value, number in memory.scalars}
     assert told["validation/os_c_index", 2] == pytest.approx(0.7)
-    assert told["loss/north", 2] == pytest.approx(1.0)
+    assert told["loss/north (old)", 2] == pytest.approx(1.0)
     assert told["round/refused", 1] == 1
     assert ("validation/mvi_auc", 1) not in told
     assert memory.closed
@@ -76,7 +79,7 @@ def test_a_round_is_told_as_soon_as_it_is_known() -> None:
     tracker = Tracker({"memory": memory})
     tracker(federation()[0])
     tracker(federation()[1])
-    assert {number for name, _, number in memory.scalars if name == "loss/north"} == {1}
+    assert {number for name, _, number in memory.scalars if name == "loss/north (old)"} == {1}
 
 
 def test_a_sink_that_fails_ends_no_federation() -> None:
@@ -161,6 +164,7 @@ class FakeMlflow:
         return SimpleNamespace(info=SimpleNamespace(run_id=run))
 
     def log_metric(self, run: str, name: str, value: float, step: int) -> None:
+        assert re.fullmatch(r"[/\w.\- :]*", name)  # as MLflow's own check
         self.metrics.append((run, name, value, step))
 
     def set_terminated(self, run: str) -> None:
@@ -182,3 +186,20 @@ def test_mlflow_goes_on_with_the_run_of_the_same_name(
     assert list(FakeMlflow.runs.values()) == [f"{tmp_path.name}/fedavg"]
     assert ("run 0", "validation/os_c_index", 0.7, 2) in FakeMlflow.metrics
     assert FakeMlflow.ended == ["run 0"] * 2
+
+
+def test_an_mlflow_that_refuses_says_why_and_keeps_the_address_to_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(tracking_uri: str) -> None:
+        raise OSError(f"{tracking_uri} is in maintenance mode\nuse a database")
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", SimpleNamespace(MlflowClient=refuse))
+    monkeypatch.setattr("server.tracking.find_spec", lambda _: object())
+    settings = TrackingSettings(tensorboard=False, mlflow_uri="http://me:secret@here")
+    tracker = open_tracker(settings, tmp_path, "fedavg")
+    for checkpoint in federation():
+        tracker(checkpoint)
+    assert "OSError: the address given is in maintenance mode" in caplog.text
+    assert "secret" not in caplog.text
