@@ -50,7 +50,7 @@ def answer_sentence(content: ReportContent) -> str:
     cohort = judged_cohort(content)
     main = find(content.results, content.run.strategy, cohort, "os_c_index")
     where = (
-        "At the institution that it never saw"
+        "At the external site, which it never saw"
         if cohort == "external"
         else "On patients kept back within the institutions (no institution was held out)"
     )
@@ -84,7 +84,7 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
             ", ".join(
                 part
                 for part in (
-                    interval_text(estimate),
+                    interval_text(estimate) and f"95% CI {interval_text(estimate)}",
                     f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{estimate.n if estimate else 0}",
                 )
                 if part
@@ -104,8 +104,8 @@ def _set_aside(content: ReportContent) -> Tile:
     excluded = [0 if not site.set_aside else site.excluded for site in content.sites]
     known = [count for count in excluded if count is not None]
     if len(known) < len(excluded):
-        return Tile("Entries set aside", str(entries), f"{used} patients used")
-    return Tile("Patients set aside", str(sum(known)), f"{used} used")
+        return Tile("Entries set aside", str(entries), f"at all sites; {used} patients used")
+    return Tile("Patients set aside", str(sum(known)), f"at all sites; {used} used")
 
 
 def _untold(content: ReportContent) -> bool:

@@ -120,15 +120,17 @@ def hazard_table(groups: Sequence[RiskGroups]) -> Table:
         )
         for group in groups
     )
-    known = any(group.hazard_ratio is not None for group in groups)
+    ratios = [group.hazard_ratio for group in groups if group.hazard_ratio is not None]
+    bare = any(ratio.value is not None and ratio.ci95 is None for ratio in ratios)
+    without = " Without an interval: most resamples had a group without an event." if bare else ""
     return Table(
         name="hazards",
         caption=(
             "Hazard of the highest against the lowest risk group: 2 means twice as many events in"
-            " the same time. 95% interval; log-rank test of all groups."
+            f" the same time. 95% interval; log-rank test of all groups.{without}"
         ),
         columns=("Risk groups", "Hazard ratio", "Log-rank"),
-        groups=(Group(rows),) if known else (),
+        groups=(Group(rows),) if ratios else (),
     )
 
 

@@ -18,7 +18,8 @@ from shared.reporting.prediction import PredictedCurve, PredictionSheet
 A4_INCHES = (8.27, 11.69)
 _DPI = 120
 _LINE_CHARACTERS = 118
-_MOST_LINES = 14
+# So many fit between the pictures and the foot of the sheet.
+_MOST_LINES = 7
 _TOLD_MONTHS = (12, 24, 36, 60)
 _LOOK = {"rfs": (ORANGE, "--"), "os": (BLUE, "-")}
 _NOTICE, _NOTICE_PAPER = "#7a4300", "#fff3dd"
@@ -27,24 +28,29 @@ _NOTICE, _NOTICE_PAPER = "#7a4300", "#fff3dd"
 def prediction_sheet_png(sheet: PredictionSheet) -> bytes:
     """Return the sheet as a PNG file."""
     with drawing.house_style():
-        figure = Figure(figsize=A4_INCHES, facecolor="white")
-        figure.set_layout_engine("none")
-        _heading(figure, sheet)
-        boxes = figure.add_axes((0.06, 0.745, 0.88, 0.105))
-        _answers(boxes, sheet)
-        left = figure.add_axes((0.10, 0.52, 0.50, 0.185))
-        _curves(left, sheet.curves)
-        _table(figure.add_axes((0.66, 0.52, 0.28, 0.185)), sheet.curves)
-        _planes(figure, sheet)
-        _notes(figure, sheet)
-        return drawing.as_png(figure, dpi=_DPI)
+        return drawing.as_png(prediction_figure(sheet), dpi=_DPI)
+
+
+def prediction_figure(sheet: PredictionSheet) -> Figure:
+    """Return the sheet as a figure, in whatever style is set."""
+    figure = Figure(figsize=A4_INCHES, facecolor="white")
+    figure.set_layout_engine("none")
+    _heading(figure, sheet)
+    boxes = figure.add_axes((0.06, 0.745, 0.88, 0.105))
+    _answers(boxes, sheet)
+    left = figure.add_axes((0.10, 0.535, 0.50, 0.175))
+    _curves(left, sheet.curves)
+    _table(figure.add_axes((0.66, 0.535, 0.28, 0.175)), sheet.curves)
+    _planes(figure, sheet)
+    _notes(figure, sheet)
+    return figure
 
 
 def _heading(figure: Figure, sheet: PredictionSheet) -> None:
     figure.text(0.06, 0.957, "Prediction for one patient", fontsize=17, fontweight="bold")
     phases = ", ".join(sheet.phases)
     figure.text(
-        0.06, 0.936, f"Patient {shorten(sheet.patient, 48)}   Phases used: {phases}", fontsize=9.5
+        0.06, 0.936, f"Patient: {shorten(sheet.patient, 48)}   Phases used: {phases}", fontsize=9.5
     )
     lines = [line for notice in sheet.notices for line in textwrap.wrap(notice, 108)]
     if lines:
@@ -139,26 +145,26 @@ def _at(curve: PredictedCurve, month: float) -> str:
 
 def _planes(figure: Figure, sheet: PredictionSheet) -> None:
     """Draw each plane twice, above as it is and below under its map; beside them what it says."""
-    figure.text(0.06, 0.473, "Where the network looks", fontsize=10.5, fontweight="bold")
-    height = 0.152
+    figure.text(0.06, 0.472, "Where the network looks", fontsize=10.5, fontweight="bold")
+    height, top = 0.133, 0.442
     width = height * A4_INCHES[1] / A4_INCHES[0]
     for column, sample in enumerate(sheet.planes[:3]):
         x = 0.06 + column * (width + 0.008)
-        plain = figure.add_axes((x, 0.451 - height, width, height))
-        mapped = figure.add_axes((x, 0.446 - 2 * height, width, height))
+        plain = figure.add_axes((x, top - height, width, height))
+        mapped = figure.add_axes((x, top - 0.005 - 2 * height, width, height))
         draw_sample(plain, mapped, sample)
-        plain.text(0, 1.01, sample.caption, transform=plain.transAxes, fontsize=8)
+        plain.text(0, 1.04, sample.caption, transform=plain.transAxes, fontsize=8)
     beside = 0.06 + 3 * (width + 0.008) + 0.008
     told = [
         "Above: the scan, the tumour outlined in blue. Below: the same under the activation map.",
         sheet.activation_note,
     ]
-    text = "\n\n".join("\n".join(textwrap.wrap(part, 27)) for part in told)
-    figure.text(beside, 0.451, text, fontsize=8, va="top", linespacing=1.35)
-    ramp = figure.add_axes((beside, 0.151, 0.12, 0.009))
+    text = "\n\n".join("\n".join(textwrap.wrap(part, 33)) for part in told)
+    figure.text(beside, top, text, fontsize=8, va="top", linespacing=1.35)
+    ramp = figure.add_axes((beside, 0.172, 0.12, 0.009))
     ramp.imshow(np.linspace(0, 1, 64)[None], cmap=MAP, aspect="auto")
     ramp.set_axis_off()
-    figure.text(beside, 0.163, "less           more evidence", fontsize=7.5)
+    figure.text(beside, 0.184, "less           more evidence", fontsize=7.5)
 
 
 def _notes(figure: Figure, sheet: PredictionSheet) -> None:
@@ -171,14 +177,14 @@ def _notes(figure: Figure, sheet: PredictionSheet) -> None:
     if not sheet.warnings:
         lines = ["None: what was compared lies within what training saw."]
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], "… more in prediction.json"]
+        lines = [*lines[: _MOST_LINES - 1], "… more in prediction.json, which holds them all"]
     figure.text(
         0.06,
-        0.118,
+        0.143,
         "Unlike what the model saw in training",
         fontsize=10.5,
         fontweight="bold",
         color=RED if sheet.warnings else INK,
     )
-    figure.text(0.06, 0.110, "\n".join(lines), fontsize=8, va="top", linespacing=1.3)
+    figure.text(0.06, 0.134, "\n".join(lines), fontsize=7.5, va="top", linespacing=1.3)
     figure.text(0.06, 0.018, "\n".join(sheet.footer), fontsize=7.5, color=GREY, linespacing=1.3)

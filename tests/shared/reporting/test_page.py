@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.reporting.content import Hidden, ReportContent, SiteSummary
+from shared.reporting.measure_tables import hazard_table
 from shared.reporting.page import write_report
 from shared.results import Estimate
 from tests.shared.reporting.content import estimates, report_content, rounds, site
@@ -189,6 +190,26 @@ def test_what_failed_is_told_in_words(tmp_path: Path) -> None:
 def test_the_question_comes_before_the_answer(text: str) -> None:
     assert text.index('id="question"') < text.index('id="answer"') < text.index("<nav")
     assert "Can 5 institutions" in text
+
+
+def test_ten_seconds_are_enough(text: str) -> None:
+    """Where it was judged, the OS C-index, its interval and who was set aside: in the tiles."""
+    over = text[: text.index("<nav")]
+    assert '<p class="over" id="tiles-heading">The federated model at the external site</p>' in over
+    tiles = re.findall(r'<li id="tile-\d".*?</li>', over)
+    assert re.search(r"OS C-index</span><strong>0\.730</strong>", tiles[0])
+    assert "95% CI 0.650 to 0.800" in tiles[0]
+    assert re.search(r"Patients set aside</span><strong>12</strong>", tiles[4])
+    assert "at all sites; 388 used" in tiles[4]
+
+
+def test_a_hazard_ratio_without_an_interval_says_why() -> None:
+    content = report_content()
+    bare = tuple(
+        replace(group, hazard_ratio=Estimate(5.9, None, 10)) for group in content.risk_groups
+    )
+    assert "most resamples had a group without an event" in hazard_table(bare).caption
+    assert "resamples" not in hazard_table(content.risk_groups).caption
 
 
 def test_the_answer_stands_before_the_first_section(text: str) -> None:
