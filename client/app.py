@@ -20,6 +20,7 @@ from client.evidence.describe import describe
 from client.evidence.gather import cohorts_of, gather_evidence, rule_of
 from client.imaging.errors import ImagingError
 from client.learning import train_round
+from client.personal import take_own_part
 from client.site import Site
 from client.site_file import site_from_node_config
 from client.split import Split, split_cases
@@ -120,16 +121,17 @@ def _evaluate(message: Message, site: Site) -> RecordDict:
 
 
 def _describe(message: Message, site: Site) -> RecordDict:
-    _, _, plan = _accept(message, site)
+    _, instruction = _accept(message, site)
+    plan = instruction.plan
     cohorts = cohorts_of(site, plan)
     return write_description(describe(site, cohorts, follow_up_grid(plan), rule_of(site)))
 
 
 def _give_evidence(message: Message, site: Site) -> RecordDict:
-    weights, _, plan = _accept(message, site)
+    weights, instruction = _accept(message, site)
     request = read_evidence_request(message)
-    model = _load(plan, weights, site.torch_device)
-    return write_evidence(gather_evidence(model, plan, site, request))
+    model = _load(weights, instruction, site)
+    return write_evidence(gather_evidence(model, instruction.plan, site, request))
 
 
 def _sum_features(message: Message, site: Site) -> RecordDict:
@@ -140,14 +142,14 @@ def _sum_features(message: Message, site: Site) -> RecordDict:
 
 def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:
     """Accept a message of training, and load the model that it carries."""
-    weights, instruction, plan = _accept(message, site)
+    weights, instruction = _accept(message, site)
     if site.role == "external":
         raise ProtocolError(ErrorCode.NO_PATIENTS, "an external site trains no model")
-    model = _load(plan, weights, site.torch_device)
+    plan, model = instruction.plan, _load(weights, instruction, site)
     return model, instruction, split_cases(site.cases, plan.seed, plan.training_fraction)
 
 
-def _accept(message: Message, site: Site) -> tuple[Weights, Instruction, Plan]:
+def _accept(message: Message, site: Site) -> tuple[Weights, Instruction]:
     """Read a message and check that it fits this site."""
     weights, instruction = read_instruction(message)
     plan = instruction.plan
@@ -161,14 +163,16 @@ def _accept(message: Message, site: Site) -> tuple[Weights, Instruction, Plan]:
         site.policy.check(message.metadata.message_type, instruction, len(training))
     if torch.get_num_threads() != site.threads:
         torch.set_num_threads(site.threads)
-    return weights, instruction, plan
+    return weights, instruction
 
 
-def _load(plan: Plan, weights: Weights, device: torch.device) -> MultiTaskNet:
-    model = _blank_model(plan)
+def _load(weights: Weights, instruction: Instruction, site: Site) -> MultiTaskNet:
+    """Return the model that came down, as this site uses it."""
+    model = _blank_model(instruction.plan)
     check_weights(weights, weights_of(model))
     model.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in weights.items()})
-    return model.to(device)
+    take_own_part(model, site, instruction)
+    return model.to(site.torch_device)
 
 
 @lru_cache(maxsize=1)

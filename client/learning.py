@@ -2,12 +2,12 @@
 
 from client.control import ControlVariate
 from client.evaluation import judge
-from client.memory import SiteMemory
+from client.memory import memory_of
+from client.personal import keep_own_part
 from client.site import Site
 from client.split import Split
 from client.training import train_locally
 from shared.model import MultiTaskNet
-from shared.plan import Plan
 from shared.protocol import ErrorCode, Instruction, ProtocolError, Update, check_weights
 from shared.tasks import TASKS
 from shared.weights import Weights, weights_of
@@ -56,6 +56,7 @@ def train_round(
     )
     weights = weights_of(model)
     check_weights(weights, weights)
+    keep_own_part(model, weights, site, instruction)
     labelled = {
         task: sum(getattr(case.labels, task) is not None for case in split.training)
         for task in TASKS
@@ -97,16 +98,3 @@ def _keep(site: Site, instruction: Instruction, variate: ControlVariate) -> Weig
     memory.keep("control", instruction.round, variate.after())
     memory.forget("control", instruction.round, but=counted)
     return change
-
-
-def memory_of(site: Site, plan: Plan) -> SiteMemory:
-    """Return what the site remembers of a plan's rounds.
-
-    Raises
-    ------
-    ProtocolError
-        The site has no place to remember anything.
-    """
-    if site.state_dir is None:
-        raise ProtocolError(ErrorCode.MEMORY_LOST, "this site has no state_dir to remember in")
-    return SiteMemory(site.state_dir, plan)

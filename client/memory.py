@@ -14,8 +14,10 @@ from typing import Literal
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from client.site import Site
 from shared.config import to_json
 from shared.plan import Plan
+from shared.protocol import ErrorCode, ProtocolError
 from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.client")
@@ -76,3 +78,16 @@ class SiteMemory:
 
     def _path(self, kind: Kind, round_number: int) -> Path:
         return self._folder / f"{kind}-{round_number:06d}.safetensors"
+
+
+def memory_of(site: Site, plan: Plan) -> SiteMemory:
+    """Return what a site remembers of a plan's rounds.
+
+    Raises
+    ------
+    ProtocolError
+        The site has no place to remember anything.
+    """
+    if site.state_dir is None:
+        raise ProtocolError(ErrorCode.MEMORY_LOST, "this site has no state_dir to remember in")
+    return SiteMemory(site.state_dir, plan)

@@ -129,6 +129,7 @@ def ask_for_evidence(
     descriptions: Sequence[Description],
     *,
     resamples: int,
+    counted: Mapping[str, int] | None = None,
     timeout_s: float | None = None,
 ) -> ModelEvidence:
     """Ask all sites how good a model is, with thresholds fixed on internal validation.
@@ -145,12 +146,14 @@ def ask_for_evidence(
         From `ask_for_descriptions`: their follow-up gives the censoring curves.
     resamples : int
         Of the bootstrap, at each site.
+    counted : mapping of str to int, optional
+        Site -> the round of its own that goes with the model; see `shared.protocol.Instruction`.
     timeout_s : float, optional
         Of each question.
     """
     follow_up = follow_up_of(descriptions, follow_up_grid(plan))
     first = first_request(plan, follow_up)
-    instruction = Instruction(plan, round=plan.rounds + 1)
+    instruction = Instruction(plan, plan.rounds + 1, counted or {})
     kind = f"{MessageType.EVALUATE}.{EVIDENCE}"
 
     def ask(request: EvidenceRequest) -> tuple[tuple[Evidence, ...], dict[str, str]]:

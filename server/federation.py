@@ -178,13 +178,20 @@ def best_weights(checkpoint: Checkpoint) -> Weights:
     return checkpoint.weights if checkpoint.best_weights is None else checkpoint.best_weights
 
 
+def counted_with_best(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return, for `best_weights`, site -> the last round before it in which its update counted."""
+    best = checkpoint.round if checkpoint.best_weights is None else checkpoint.best_round
+    return checkpoints.counted(checkpoint.history, best or 0)
+
+
 def _judge(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> None:
     """Have all sites, also external ones, say how good the best model is, and keep it."""
     plan, terms = settings.plan, settings.terms
     named = len(terms.roll.training) + len(terms.roll.external)
     everyone = Roll(terms.roll.training + terms.roll.external)
     everyone.gather(grid, named, terms.patience.gathering_s)
-    word = ask_everyone(grid, plan, terms, best_weights(checkpoint), settings.resamples)
+    best, counted = best_weights(checkpoint), counted_with_best(checkpoint)
+    word = ask_everyone(grid, plan, terms, best, settings.resamples, counted)
     save_word(word, settings.state_dir)
 
 

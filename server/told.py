@@ -53,13 +53,28 @@ class SitesWord:
 
 
 def ask_everyone(
-    grid: Grid, plan: Plan, terms: Terms, weights: Weights, resamples: int
+    grid: Grid,
+    plan: Plan,
+    terms: Terms,
+    weights: Weights,
+    resamples: int,
+    counted: Mapping[str, int],
 ) -> SitesWord:
-    """Ask training and external sites who their patients are and how good the model is."""
+    """Ask training and external sites who their patients are and how good the model is.
+
+    `counted` is what the sites have of their own that goes with it.
+    """
     nodes, deadline_s = terms.roll.everyone(grid), terms.patience.deadline_s
     descriptions, refused = ask_for_descriptions(grid, nodes, plan, deadline_s)
     evidence = ask_for_evidence(
-        grid, nodes, plan, weights, descriptions, resamples=resamples, timeout_s=deadline_s
+        grid,
+        nodes,
+        plan,
+        weights,
+        descriptions,
+        resamples=resamples,
+        counted=counted,
+        timeout_s=deadline_s,
     )
     return SitesWord(descriptions, _also_refused(evidence, refused))
 

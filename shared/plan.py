@@ -134,6 +134,8 @@ class Plan:
             raise ValueError(
                 "algorithm.control_variates corrects plain gradient steps: choose optimisation=sgd"
             )
+        if self.algorithm.personal == "norms" and self.model.trunk == "none":
+            raise ValueError("algorithm.personal=norms needs a trunk: the heads have no norms")
 
 
 def new_model(plan: Plan) -> MultiTaskNet:

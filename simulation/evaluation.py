@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from client.cohort import PreparedCase
 from client.evaluation import beside_labels, predict_cases
 from client.evidence.gather import curve_months
+from client.personal import take_own_part
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
-from server.federation import best_weights
+from server.federation import best_weights, counted_with_best
 from shared.metrics.delong import auc_difference
-from shared.metrics.predictions import Predictions
+from shared.metrics.predictions import Predictions, concatenate
 from shared.model import MultiTaskNet
 from shared.plan import Plan, new_model
+from shared.protocol import Instruction
 from shared.results import Cohort, Estimate, Metric
 from shared.tasks import SURVIVAL_TASKS, SurvivalTask, Task
 from shared.weights import Weights
@@ -121,12 +123,30 @@ def evaluate_federation(
 
     Its predictions serve the page's activation maps, which only one machine can show.
     """
-    model = load_model(plan, best_weights(checkpoint))
     predictions = {
-        cohort: network_predictions(model, plan, patients, data.sites[0].torch_device)
+        cohort: _as_sites_predict(patients, checkpoint, data, plan)
         for cohort, patients in data.cohorts().items()
     }
     return Evaluated(predictions, evidence.thresholds.mvi, evidence.metrics())
+
+
+def _as_sites_predict(
+    patients: Patients, checkpoint: Checkpoint, data: FederationData, plan: Plan
+) -> Predictions:
+    """Predict with the best model and, where it is personal, each site's own part of it."""
+    weights, device = best_weights(checkpoint), data.sites[0].torch_device
+    if plan.algorithm.personal == "none" or not patients.cases:
+        return network_predictions(load_model(plan, weights), plan, patients, device)
+    instruction = Instruction(plan, plan.rounds + 1, counted_with_best(checkpoint))
+    parts = []
+    for site in data.everyone:
+        rows = zip(patients.cases, patients.sites, strict=True)
+        own = tuple(case for case, name in rows if name == site.name)
+        if own:
+            model = load_model(plan, weights)
+            take_own_part(model, site, instruction)
+            parts.append(network_predictions(model, plan, _patients(own, site.name), device))
+    return concatenate(parts)
 
 
 def evaluate_radiomics(data: FederationData, plan: Plan, *, resamples: int, seed: int) -> Evaluated:

@@ -8,7 +8,7 @@ from client.app import build_client_app
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
-from server.federation import best_weights
+from server.federation import best_weights, counted_with_best
 from server.roll import Roll
 from shared.evidence.description import Description
 from simulation.grid import InProcessGrid
@@ -43,5 +43,6 @@ def ask_sites(
         best_weights(checkpoint),
         descriptions,
         resamples=settings.bootstrap_resamples,
+        counted=counted_with_best(checkpoint),
     )
     return descriptions, evidence

@@ -1,7 +1,7 @@
 """The steps of a run, in order: cohort, preparation, training, evaluation, files."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,10 +17,11 @@ from shared.run_folder import (
 )
 from simulation.cohort.folder import FederationFolder, FederationFolderError, find_sites
 from simulation.cohort.writer import write_cohort
+from simulation.federate import remembering
 from simulation.methods import FederationData, groups
 from simulation.outputs import write_outputs
 from simulation.settings import SimulationSettings
-from simulation.training import train_methods
+from simulation.training import state_of, train_methods
 
 SITES = "sites"
 
@@ -73,6 +74,8 @@ def run(settings: SimulationSettings, command: Command, console: Console) -> Pat
         console.print(f"Going on with the unfinished run in {folder.path}", highlight=False)
     methods = groups(settings.strategy, data.sites)
     trained = train_methods(methods, settings, folder.state, console)
+    own = state_of(settings.strategy, folder.state)
+    data = replace(data, sites=tuple(remembering(data.sites, own)))
     write_outputs(folder.path, settings, federation, data, trained, command.overrides, console)
     folder.finish()
     return folder.path

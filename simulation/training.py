@@ -48,7 +48,7 @@ def train_methods(
     federations = {
         method: FederationSettings(
             plan=settings.plan,
-            state_dir=state_dir / method.replace("/", "-"),
+            state_dir=state_of(method, state_dir),
             terms=Terms(
                 patience=_at_once(min(settings.minimum_sites, len(sites))),
                 optimiser=settings.server_optimiser,
@@ -85,6 +85,11 @@ def train_methods(
                 history = checkpoints.read_history(federations[method].state_dir)
                 _show(progress, row, trained[method].history if method in trained else history)
     return {method: trained[method] for method in methods if method in trained}
+
+
+def state_of(method: str, state_dir: Path) -> Path:
+    """Return where one method's checkpoints are, and what its sites remember."""
+    return state_dir / method.replace("/", "-")
 
 
 @dataclass(frozen=True)

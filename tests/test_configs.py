@@ -48,6 +48,8 @@ def test_the_published_size_is_the_default() -> None:
 def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
     assert settings().strategy == "fedavg"
     assert settings("algorithm=scaffold").strategy == "scaffold"
+    assert settings("algorithm=fedper").strategy == "fedper"
+    assert settings("algorithm=fedbn").strategy == "fedbn"
     assert settings("algorithm=fedprox").strategy == "fedprox"
     assert settings("algorithm=fedprox", "server_optimiser=fedadam").strategy == "fedprox-fedadam"
 
@@ -63,6 +65,7 @@ def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
         ("optimisation.optimiser=lbfgs", "optimiser"),
         ("algorithm.proximal_mu=-1", "proximal_mu"),
         ("algorithm.control_variates=true", "choose optimisation=sgd"),
+        ("algorithm.personal=trunk", "personal"),
         ("+algorithm.mu=1", "configuration.algorithm.mu"),
         ("server_optimiser.name=fedmagic", "fedmagic"),
         ("+server_optimiser.momentum=0.9", "configuration.server_optimiser.momentum"),

@@ -1,0 +1,73 @@
+"""The part of the model that a site keeps as its own, where the federation personalises.
+
+The update that leaves is whole all the same, and the coordinator averages all of it: a site that
+is new, or held out, is thus given a whole model. A site that has trained puts its own part in
+place of the averaged one whenever it trains, judges or gives evidence. What is personal is so
+for the fit, not for secrecy.
+"""
+
+import logging
+
+import torch
+from torch import nn
+
+from client.memory import memory_of
+from client.site import Site
+from shared.algorithm import PersonalPart
+from shared.model import HEADS, MultiTaskNet
+from shared.protocol import Instruction, check_weights
+from shared.weights import Weights, parameters_of
+
+logger = logging.getLogger("hepafed.client")
+
+
+def personal_keys(model: nn.Module, part: PersonalPart) -> frozenset[str]:
+    """Return the names of the parameters that stay at a site.
+
+    ``"heads"``: everything after the features (Arivazhagan et al., arXiv 1912.00818).
+    ``"norms"``: scale and shift of every normalisation (Li et al., arXiv 2102.07623); this
+    network's keep no statistics.
+    """
+    if part == "heads":
+        return frozenset(k for k, _ in model.named_parameters() if k.startswith(f"{HEADS}."))
+    if part == "norms":
+        return frozenset(
+            f"{name}.{key}"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.GroupNorm | nn.LayerNorm)
+            for key, _ in module.named_parameters(recurse=False)
+        )
+    return frozenset()
+
+
+def take_own_part(model: MultiTaskNet, site: Site, instruction: Instruction) -> None:
+    """Put the site's own part into the model that came down.
+
+    The part is of the last round, up to the one that made the model, in which the site's update
+    counted. Without one, or where it is lost, the average stays.
+    """
+    plan = instruction.plan
+    counted = instruction.counted.get(site.name, 0)
+    if plan.algorithm.personal == "none" or not counted:
+        return
+    own = memory_of(site, plan).recall("personal", counted)
+    if own is None:
+        logger.warning("the site's own part is lost: the average takes its place")
+        return
+    check_weights(own, _part_of(parameters_of(model), model, plan.algorithm.personal))
+    tensors = {key: torch.from_numpy(value) for key, value in own.items()}
+    model.load_state_dict(tensors, strict=False)
+
+
+def keep_own_part(
+    model: MultiTaskNet, weights: Weights, site: Site, instruction: Instruction
+) -> None:
+    """Keep the personal part of freshly trained weights: of every round, for it is small."""
+    plan = instruction.plan
+    if plan.algorithm.personal != "none":
+        own = _part_of(weights, model, plan.algorithm.personal)
+        memory_of(site, plan).keep("personal", instruction.round, own)
+
+
+def _part_of(weights: Weights, model: nn.Module, part: PersonalPart) -> Weights:
+    return {key: weights[key] for key in sorted(personal_keys(model, part))}

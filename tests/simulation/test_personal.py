@@ -1,0 +1,183 @@
+"""Local heads and local norms through the federation's public door."""
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from client.app import build_client_app
+from client.evaluation import judge
+from client.memory import memory_of
+from client.personal import personal_keys, take_own_part
+from client.site import Site
+from client.split import split_cases
+from client.training import train_locally
+from server.averaging import patients_behind
+from server.checkpoint import Checkpoint
+from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
+from server.federation import best_weights, counted_with_best
+from server.roll import Roll
+from shared.algorithm import AlgorithmSettings
+from shared.judgement import add_up
+from shared.metrics.predictions import evaluate
+from shared.plan import OptimisationSettings, Plan, new_model
+from shared.protocol import Instruction
+from shared.weights import Weights, weights_of
+from simulation.evaluation import evaluate_federation, load_model
+from simulation.federate import remembering
+from simulation.grid import InProcessGrid
+from simulation.methods import FederationData
+from tests.simulation.small_sites import GRADIENT_DESCENT, PLAN, assert_equal, labelled_sites, run
+
+CPU = torch.device("cpu")
+TOLERANCE = 1e-6
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Site]:
+    """Three unequal sites, everyone's labels known."""
+    return labelled_sites(tmp_path_factory.mktemp("personal"), {"a": 9, "b": 5, "c": 4})
+
+
+def personal(part: Literal["heads", "norms"], plan: Plan = PLAN) -> Plan:
+    return replace(plan, algorithm=AlgorithmSettings(personal=part))
+
+
+def own_part(site: Site, plan: Plan, number: int) -> Weights:
+    found = memory_of(site, plan).recall("personal", number)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("part", ["heads", "norms"])
+def test_a_site_keeps_its_own_and_the_coordinator_the_average(
+    sites: list[Site], tmp_path: Path, part: Literal["heads", "norms"]
+) -> None:
+    plan = personal(part)
+    checkpoint = run(sites, tmp_path, plan=plan)
+    own = {s.name: own_part(s, plan, 3) for s in remembering(sites, tmp_path)}
+    told = checkpoint.history[-1]["sites"]
+    for key in personal_keys(new_model(plan), part):
+        counts = {n: patients_behind(key, s["patients"], s["labelled"]) for n, s in told.items()}
+        average = sum(own[name][key] * n for name, n in counts.items()) / sum(counts.values())
+        np.testing.assert_allclose(checkpoint.weights[key], average, atol=1e-6)
+    assert own["a"].keys() == personal_keys(new_model(plan), part)
+    differ = [key for key, value in own["a"].items() if not np.array_equal(value, own["b"][key])]
+    assert differ
+
+
+def test_local_heads_go_on_where_they_were(sites: list[Site], tmp_path: Path) -> None:
+    """Without a trunk two rounds of one full-batch step are two steps of each site alone.
+
+    The average, which every site would else begin round 2 from, is another model.
+    """
+    plan = replace(GRADIENT_DESCENT, rounds=2)
+    plan = personal("heads", replace(plan, model=replace(plan.model, trunk="none")))
+    start: list[Weights] = []
+    checkpoint = run(sites, tmp_path, lambda c: start.append(c.weights), plan=plan)
+    alone = load_model(plan, start[0])
+    train_locally(
+        alone,
+        split_cases(sites[0].cases, plan.seed, plan.training_fraction).training,
+        replace(plan, optimisation=replace(plan.optimisation, local_epochs=2)),
+        site="a",
+        round_number=1,
+        device=CPU,
+    )
+    own = own_part(remembering(sites, tmp_path)[0], plan, 2)
+    expected = weights_of(alone)
+    assert max(np.abs(own[key] - expected[key]).max() for key in own) < TOLERANCE
+    assert max(np.abs(own[key] - checkpoint.weights[key]).max() for key in own) > 100 * TOLERANCE
+
+
+def test_a_model_is_judged_as_its_site_uses_it(sites: list[Site], tmp_path: Path) -> None:
+    plan = personal("heads")
+    checkpoint = run(sites, tmp_path, plan=plan)
+    last = Instruction(plan, 4, {site.name: 3 for site in sites})
+
+    def judged(instruction: Instruction) -> dict[str, float | None]:
+        found = []
+        for site in remembering(sites, tmp_path):
+            model = load_model(plan, checkpoint.weights)
+            take_own_part(model, site, instruction)
+            internal = split_cases(site.cases, plan.seed, plan.training_fraction).internal
+            found.append(judge(model, internal, plan, CPU, minimum_count=1))
+        return add_up(found).metrics()
+
+    assert checkpoint.history[-1]["metrics"] == judged(last)
+    assert judged(last) != judged(replace(last, counted={}))
+
+
+def test_who_has_not_trained_gets_the_average(sites: list[Site], tmp_path: Path) -> None:
+    plan = personal("heads")
+    checkpoint = run(sites[:2], tmp_path, plan=plan)
+    newcomer = remembering(sites, tmp_path)[2]
+    model = load_model(plan, checkpoint.weights)
+    take_own_part(model, newcomer, Instruction(plan, 4, counted_with_best(checkpoint)))
+    assert_equal(weights_of(model), checkpoint.weights)
+
+
+@pytest.mark.parametrize("lost_checkpoints", [0, 1])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    sites: list[Site], tmp_path: Path, lost_checkpoints: int
+) -> None:
+    def kill(checkpoint: Checkpoint) -> None:
+        if checkpoint.round == 2:
+            raise KeyboardInterrupt
+
+    plan, killed = personal("heads"), tmp_path / "killed"
+    with pytest.raises(KeyboardInterrupt):
+        run(sites, killed, kill, plan=plan)
+    for path in sorted(killed.glob("checkpoint-*.json"))[::-1][:lost_checkpoints]:
+        path.unlink()
+    resumed, whole = run(sites, killed, plan=plan), run(sites, tmp_path / "whole", plan=plan)
+    assert_equal(resumed.weights, whole.weights)
+    for ours, theirs in zip(
+        remembering(sites, killed), remembering(sites, tmp_path / "whole"), strict=True
+    ):
+        assert_equal(own_part(ours, plan, 3), own_part(theirs, plan, 3))
+
+
+def test_a_site_that_lost_its_own_goes_on_from_the_average(
+    sites: list[Site], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose(checkpoint: Checkpoint) -> None:
+        if checkpoint.round == 1:
+            shutil.rmtree(tmp_path / "sites" / "a")
+
+    with caplog.at_level(logging.WARNING, logger="hepafed.client"):
+        checkpoint = run(sites, tmp_path, lose, plan=personal("heads"))
+    assert "the average takes its place" in caplog.text
+    assert [record["refused"] for record in checkpoint.history[1:]] == [{}] * 3
+
+
+def test_evidence_is_of_each_site_with_its_own_part(sites: list[Site], tmp_path: Path) -> None:
+    """The sums that sites send say what rows predicted with their own parts say."""
+    plan = personal("heads", replace(PLAN, optimisation=OptimisationSettings(local_epochs=4)))
+    checkpoint = run(sites, tmp_path, plan=plan)
+    own = remembering(sites, tmp_path)
+    data = FederationData(tuple(own), None, plan.seed, plan.training_fraction)
+    grid = InProcessGrid(
+        build_client_app(lambda context: own[int(context.node_config["partition-id"])]),
+        [site.name for site in own],
+    )
+    nodes = Roll().present(grid)
+    descriptions, _ = ask_for_descriptions(grid, nodes, plan)
+
+    def evidence(counted: dict[str, int]) -> ModelEvidence:
+        weights = best_weights(checkpoint)
+        return ask_for_evidence(
+            grid, nodes, plan, weights, descriptions, resamples=2, counted=counted
+        )
+
+    theirs = evidence(counted_with_best(checkpoint))
+    rows = evaluate_federation(theirs, checkpoint, data, plan).predictions["training"]
+    expected = evaluate(rows, None, resamples=2)["os_c_index"].value
+    assert theirs.metrics()["training"]["os_c_index"].value == pytest.approx(expected)
+    averaged = evidence({}).metrics()["training"]["os_c_index"].value
+    assert averaged != pytest.approx(expected)
