@@ -64,6 +64,21 @@ def shuffled(
     return in_order([cases[i] for i in order], batch_size, clinical_variables)
 
 
+def in_steps(
+    cases: Sequence[PreparedCase],
+    batch_size: int,
+    steps: int,
+    generator: torch.Generator,
+    clinical_variables: Sequence[str] = (),
+) -> Iterator[tuple[RoiBatch, Targets]]:
+    """Yield `steps` batches of `batch_size`: all cases in random order, again and again."""
+    order: list[int] = []
+    while len(order) < steps * batch_size:
+        order += torch.randperm(len(cases), generator=generator).tolist()
+    drawn = [cases[i] for i in order[: steps * batch_size]]
+    return in_order(drawn, batch_size, clinical_variables)
+
+
 def in_order(
     cases: Sequence[PreparedCase], batch_size: int, clinical_variables: Sequence[str] = ()
 ) -> Iterator[tuple[RoiBatch, Targets]]:

@@ -88,12 +88,12 @@ class Policy:
                 f" {self.min_training_patients} wanted before anything is shared"
             )
         if trains:
-            problems += self._training_problems(plan)
+            problems += self._training_problems(plan, training_patients)
         return problems
 
-    def _training_problems(self, plan: Plan) -> list[str]:
+    def _training_problems(self, plan: Plan, training_patients: int) -> list[str]:
         problems = []
-        epochs = plan.optimisation.local_epochs
+        epochs = plan.optimisation.passes(training_patients)
         if epochs > self.max_local_epochs:
             problems.append(f"{epochs} local epochs asked, {self.max_local_epochs} allowed")
         batch = plan.optimisation.batch_size

@@ -1,17 +1,18 @@
 """Local optimisation: one round at one site."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 
 from client.augmentation import augment
-from client.batches import shuffled
+from client.batches import in_steps, shuffled
 from client.cohort import PreparedCase
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
-from shared.losses.multitask import multitask_loss
-from shared.model import HEADS, MultiTaskNet
+from shared.losses.multitask import Targets, multitask_loss
+from shared.model import HEADS, MultiTaskNet, RoiBatch
 from shared.plan import OptimisationSettings, Plan
 from shared.seeds import derive_seed
 
@@ -34,33 +35,41 @@ def train_locally(
     Returns
     -------
     float
-        Mean loss a step over the last local epoch.
+        Mean loss a step.
     """
     settings = plan.optimisation
     seed = derive_seed(plan.seed, "train", site, round_number)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
     proximal = ProximalTerm(model, plan.algorithm.proximal_mu)
-    optimiser = _optimiser(model, settings, cosine(settings, round_number, plan.rounds))
+    optimisers = _optimisers(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
     losses: list[float] = []
-    for _ in range(settings.local_epochs):
-        losses = []
-        for batch, targets in shuffled(
-            cases, settings.batch_size, generator, plan.model.clinical_variables
-        ):
-            changed = augment(batch, plan.augmentation, generator).to(device)
-            loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
-            total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
-            total = proximal.added_to(total)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(total)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+    for batch, targets in _batches(cases, plan, generator):
+        changed = augment(batch, plan.augmentation, generator).to(device)
+        loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
+        total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
+        total = proximal.added_to(total)
+        model.zero_grad(set_to_none=True)
+        torch.autograd.backward(total)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+        for optimiser in optimisers:
             if control is not None:
                 control.correct(optimiser)
             optimiser.step()
-            losses.append(float(total.detach()))
+        losses.append(float(total.detach()))
     return sum(losses) / len(losses)
+
+
+def _batches(
+    cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator
+) -> Iterator[tuple[RoiBatch, Targets]]:
+    settings, variables = plan.optimisation, plan.model.clinical_variables
+    size, steps = settings.batch_size, settings.local_steps
+    if steps:
+        return in_steps(cases, size, steps, generator, variables)
+    epochs = (shuffled(cases, size, generator, variables) for _ in range(settings.local_epochs))
+    return chain.from_iterable(epochs)
 
 
 def cosine(settings: OptimisationSettings, round_number: int, rounds: int) -> float:
@@ -73,20 +82,21 @@ def cosine(settings: OptimisationSettings, round_number: int, rounds: int) -> fl
     return low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _optimiser(
+def _optimisers(
     model: MultiTaskNet, settings: OptimisationSettings, factor: float
-) -> torch.optim.Optimizer:
-    heads = list(model.heads.parameters())
-    others = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
-    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.SGD
-    return kind(
-        [
-            {
-                "params": others,
-                "lr": settings.learning_rate * factor,
-                "weight_decay": settings.weight_decay,
-            },
-            # The heads' penalty is part of the loss.
-            {"params": heads, "lr": settings.head_learning_rate * factor, "weight_decay": 0.0},
-        ],
-    )
+) -> list[torch.optim.Optimizer]:
+    """Return what steps along the gradients: plain steps for the heads, and for SGD for all."""
+    heads = {
+        "params": list(model.heads.parameters()),
+        "lr": settings.head_learning_rate * factor,
+        "weight_decay": 0.0,  # their penalty is part of the loss
+    }
+    others = {
+        "params": [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")],
+        "lr": settings.learning_rate * factor,
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.optimiser == "sgd":
+        return [torch.optim.SGD([others, heads])]
+    trunk = [torch.optim.AdamW([others])] if others["params"] else []
+    return [*trunk, torch.optim.SGD([heads])]

@@ -1,5 +1,6 @@
 """What a coordinator asks the sites to do: one frozen value that travels with every message."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,13 +16,21 @@ DEFAULT_EDGES_MONTHS = (3.0, 6.0, 9.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0,
 class OptimisationSettings:
     """Local optimisation, begun afresh in every round, on a cosine across rounds.
 
+    The heads are linear and their loss is convex: plain gradient steps. An optimiser that divides
+    by what it sees of the gradients, as Adam does, takes steps of one size at every site, and
+    their average comes to rest away from the minimum of the pooled loss.
+
     Attributes
     ----------
     optimiser : str
-        ``"adamw"``, or ``"sgd"``: plain gradient steps without momentum, after which an average
-        over sites is a step along the pooled gradient.
+        Of the trunk: ``"adamw"``, or ``"sgd"``: plain gradient steps without momentum, after
+        which an average over sites is a step along the pooled gradient.
+    local_steps : int
+        Steps a round at every site, however many patients it has; 0: `local_epochs` instead.
+        With passes a large site takes more steps, and its update, weighted by its patients,
+        counts by their square (Wang et al., arXiv 2007.07481).
     local_epochs : int
-        Passes over a site's training patients in a round.
+        Passes over a site's training patients in a round, where `local_steps` is 0.
     batch_size : int
         Patients a step.
     learning_rate : float
@@ -42,10 +51,11 @@ class OptimisationSettings:
     """
 
     optimiser: Literal["adamw", "sgd"] = "adamw"
+    local_steps: int = 5
     local_epochs: int = 1
     batch_size: int = 8
     learning_rate: float = 5e-4
-    head_learning_rate: float = 2e-2
+    head_learning_rate: float = 0.1
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
     shared_ridge: float = 0.3
@@ -57,10 +67,18 @@ class OptimisationSettings:
             raise ValueError(f"optimiser must be 'adamw' or 'sgd', got {self.optimiser!r}")
         if self.local_epochs < 1 or self.batch_size < 1:
             raise ValueError("local_epochs and batch_size must be at least 1")
+        if self.local_steps < 0:
+            raise ValueError(f"local_steps must be at least 0, got {self.local_steps}")
         if not (self.learning_rate > 0 and self.head_learning_rate > 0):
             raise ValueError("learning_rate and head_learning_rate must be > 0")
         if self.shared_ridge < 0 or self.own_ridge < 0:
             raise ValueError("shared_ridge and own_ridge must be >= 0")
+
+    def passes(self, patients: int) -> int:
+        """Return how often a round goes over a site's training patients, begun ones included."""
+        if not self.local_steps:
+            return self.local_epochs
+        return math.ceil(self.local_steps * self.batch_size / patients) if patients else 0
 
 
 @dataclass(frozen=True)

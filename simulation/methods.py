@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from client.cohort import PreparedCase
 from client.site import Site
 from client.split import Split, split_cases
+from shared.plan import Plan
 from shared.results import COHORTS, Cohort
+
+POOLED = "pooled"
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,25 @@ class FederationData:
 def pooled_site(sites: Sequence[Site]) -> Site:
     """Return one institution that holds everybody's patients: what privacy forbids."""
     return replace(
-        sites[0], name="pooled", cases=tuple(case for site in sites for case in site.cases)
+        sites[0], name=POOLED, cases=tuple(case for site in sites for case in site.cases)
     )
+
+
+def plan_of(method: str, plan: Plan, sites: int) -> Plan:
+    """Return what a method is asked to do: with all data in one place, the steps of all sites."""
+    if method != POOLED:
+        return plan
+    steps = plan.optimisation.local_steps * sites
+    return replace(plan, optimisation=replace(plan.optimisation, local_steps=steps))
 
 
 def groups(strategy: str, sites: Sequence[Site]) -> dict[str, tuple[Site, ...]]:
     """Return method -> the sites that train together.
 
     Pooled and local training are federations of one site: the same rounds, the same local
-    optimisation, the same choice of the best round, so that nothing but the data differs.
+    optimisation, the same choice of the best round, so that nothing but the data differs; what
+    one place does in place of several, `plan_of` says.
     """
-    trained = {strategy: tuple(sites), "pooled": (pooled_site(sites),)}
+    trained = {strategy: tuple(sites), POOLED: (pooled_site(sites),)}
     trained.update({f"local/{site.name}": (site,) for site in sites})
     return trained

@@ -25,6 +25,7 @@ from server.question import FederationFailedError
 from server.terms import Patience, Terms
 from server.tracking import TrackingSettings, open_tracker
 from simulation.federate import federate
+from simulation.methods import plan_of
 from simulation.settings import RuntimeSettings, SimulationSettings
 
 _REFRESH_S = 0.5
@@ -47,7 +48,7 @@ def train_methods(
     """
     federations = {
         method: FederationSettings(
-            plan=settings.plan,
+            plan=plan_of(method, settings.plan, len(methods[settings.strategy])),
             state_dir=state_of(method, state_dir),
             terms=Terms(
                 patience=_at_once(min(settings.minimum_sites, len(sites))),

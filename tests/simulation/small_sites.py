@@ -36,6 +36,7 @@ GRADIENT_DESCENT = replace(
     augmentation=AugmentationSettings(False, 0, 0.0, 0.0, 0.0, 0.0),
     optimisation=OptimisationSettings(
         optimiser="sgd",
+        local_steps=0,
         batch_size=16,
         learning_rate=0.02,
         head_learning_rate=0.05,

@@ -35,7 +35,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Site]:
 
 
 def local_epochs(plan: Plan, epochs: int, proximal_mu: float = 0.0) -> Plan:
-    optimisation = replace(plan.optimisation, local_epochs=epochs)
+    optimisation = replace(plan.optimisation, local_steps=0, local_epochs=epochs)
     return replace(plan, optimisation=optimisation, algorithm=AlgorithmSettings(proximal_mu))
 
 
@@ -59,6 +59,37 @@ def test_one_full_batch_step_a_site_is_the_pooled_gradient_step(
     federated = run(sites, tmp_path / "federated", plan=plan)
     assert farthest(federated.weights, pooled.weights) < TOLERANCE
     assert farthest(pooled.weights, start[0]) > 1000 * TOLERANCE
+
+
+def test_heads_take_plain_steps_whatever_the_trunk_does(sites: list[Site], tmp_path: Path) -> None:
+    optimisation = replace(ONE_ROUND.optimisation, optimiser="adamw")
+    plan = replace(ONE_ROUND, optimisation=optimisation)
+    pooled = run([pooled_site(sites)], tmp_path / "pooled", plan=plan).weights
+    federated = run(sites, tmp_path / "federated", plan=plan).weights
+    heads = {key for key in pooled if key.startswith("heads.")}
+    assert farthest({k: federated[k] for k in heads}, {k: pooled[k] for k in heads}) < TOLERANCE
+    assert all(np.abs(federated[k]).max() > 1000 * TOLERANCE for k in heads)
+
+
+def test_steps_do_not_depend_on_how_many_patients_a_site_has(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    """A batch that holds every patient twice has the gradient of one that holds each once."""
+    patients = len(split_cases(sites[0].cases, PLAN.seed, PLAN.training_fraction).training)
+
+    def steps(batches: int, local_steps: int) -> Plan:
+        changed = replace(
+            ONE_ROUND.optimisation,
+            batch_size=patients * batches,
+            local_steps=local_steps,
+            local_epochs=2,
+        )
+        return replace(ONE_ROUND, optimisation=changed)
+
+    epochs = run(sites[:1], tmp_path / "epochs", plan=steps(1, local_steps=0))
+    for batches in (1, 2):
+        taken = run(sites[:1], tmp_path / f"{batches}", plan=steps(batches, local_steps=2))
+        assert farthest(taken.weights, epochs.weights) < TOLERANCE
 
 
 def test_where_labels_are_missing_each_head_still_takes_the_pooled_step(

@@ -13,6 +13,8 @@ from server.checkpoint import Checkpoint
 from server.federation import initial_weights
 from server.optimiser import FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimiser
 from server.question import FederationFailedError
+from server.strategy import selection_score
+from shared.losses.multitask import LossSettings
 from shared.tasks import Labels, Survival
 from tests.simulation.small_sites import PLAN, assert_equal, labelled_sites, run
 
@@ -70,6 +72,13 @@ def test_flowers_own_engine_gives_the_same_bytes(sites: list[Site], tmp_path: Pa
     theirs = run(sites, tmp_path / "theirs", runtime="ray")
     assert_equal(ours.weights, theirs.weights)
     assert ours.best_round == theirs.best_round
+
+
+def test_a_round_is_scored_by_the_loss_that_is_trained() -> None:
+    plan = replace(PLAN, loss=LossSettings(mvi_weight=2.0, rfs_weight=0.5))
+    losses = {"mvi_loss": 0.5, "rfs_loss": 1.0, "os_loss": None}
+    assert selection_score(losses, plan) == -1.5
+    assert selection_score(dict.fromkeys(losses), plan) is None
 
 
 def test_the_best_round_is_the_one_that_internal_validation_likes_best(

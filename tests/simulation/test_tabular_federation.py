@@ -38,7 +38,7 @@ from tests.simulation.tabular import VARIABLES, lung_sites, lung_table
 HAZARD, COX = LossSettings(), LossSettings(survival="cox")
 # A batch holds a whole site, as the partial likelihood compares all its patients: an epoch is one
 # step, and a round has five. No penalty: the Cox model that is compared has none either.
-OPTIMISATION = OptimisationSettings(batch_size=64, local_epochs=5, shared_ridge=0.0, own_ridge=0.0)
+OPTIMISATION = OptimisationSettings(batch_size=64, local_steps=5, shared_ridge=0.0, own_ridge=0.0)
 PLAN = Plan(
     rounds=15,
     model=ModelSettings(trunk="none", clinical_variables=VARIABLES),
