@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: simulation smoke test faults check lint types benchmark clean
+.PHONY: simulation smoke test faults check lint types benchmark overhead accuracy ablation clean
 
 simulation: $(INSTALLED)
 	$(BIN)/python simulation/run.py
@@ -32,6 +32,17 @@ check: lint types test
 benchmark: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks.preprocessing
 	$(BIN)/python -m tests.benchmarks.federation
+
+# Needs nginx; a few minutes.
+overhead: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.round_overhead
+
+# These train the default several times over: hours. What is there is not run again.
+accuracy: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.accuracy
+
+ablation: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.ablation
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -47,13 +47,8 @@ def train_methods(
         The federation itself could not be trained.
     """
     federations = {
-        method: FederationSettings(
-            plan=plan_of(method, settings.plan, len(methods[settings.strategy])),
-            state_dir=state_of(method, state_dir),
-            terms=Terms(
-                patience=_at_once(min(settings.minimum_sites, len(sites))),
-                optimiser=settings.server_optimiser,
-            ),
+        method: federation_settings(
+            method, sites, settings, len(methods[settings.strategy]), state_dir
         )
         for method, sites in methods.items()
     }
@@ -91,6 +86,35 @@ def train_methods(
 def state_of(method: str, state_dir: Path) -> Path:
     """Return where one method's checkpoints are, and what its sites remember."""
     return state_dir / method.replace("/", "-")
+
+
+def federation_settings(
+    method: str,
+    sites: Sequence[Site],
+    settings: SimulationSettings,
+    federated: int,
+    state_dir: Path,
+) -> FederationSettings:
+    """Return how a method's sites train together on one machine.
+
+    Parameters
+    ----------
+    method : str
+    sites : sequence of Site
+    settings : SimulationSettings
+    federated : int
+        How many sites the federation has.
+    state_dir : Path
+        Of all methods of the run.
+    """
+    return FederationSettings(
+        plan=plan_of(method, settings.plan, federated),
+        state_dir=state_of(method, state_dir),
+        terms=Terms(
+            patience=_at_once(min(settings.minimum_sites, len(sites))),
+            optimiser=settings.server_optimiser,
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""One configuration on one cohort, judged on internal validation alone.
+
+Whatever is chosen by these figures is chosen without the external site: it is not prepared, not
+predicted, and no figure of it exists.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from client.evaluation import predict_cases
+from server.federation import best_weights
+from shared.metrics.predictions import evaluate
+from shared.results import Metric
+from simulation.evaluation import load_model
+from simulation.methods import FederationData, groups
+from simulation.pipeline import federation_data, locate_cohort, prepare
+from simulation.run import CONFIGS, identity
+from simulation.settings import SimulationSettings, settings_from
+from simulation.training import federation_settings, train_method
+from tests.benchmarks.over_seeds import REPOSITORY
+
+METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_auc")
+
+Method = Literal["federated", "pooled"]
+
+
+@dataclass(frozen=True)
+class InternalRun:
+    """A configuration, and where its figures are kept.
+
+    Attributes
+    ----------
+    settings : SimulationSettings
+    method : str
+        ``"federated"``, or ``"pooled"``: the same with all patients in one place.
+    path : Path
+        The figures; named by all that decides them, so that what is there need not be run again.
+    """
+
+    settings: SimulationSettings
+    method: Method
+    path: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether the figures are there."""
+        return self.path.is_file()
+
+    def figures(self) -> Mapping[str, Any]:
+        """Return metric -> value or None, and ``cpu_seconds``."""
+        read: Mapping[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        return read
+
+
+def internal_run(
+    folder: Path, name: str, cohort: int, seed: int, words: Sequence[str], method: Method
+) -> InternalRun:
+    """Return the run of a cohort's seed and a run's seed, configured by Hydra's words.
+
+    Raises
+    ------
+    ConfigurationError, hydra.errors.HydraException
+        A word that the configuration does not know, or a value that it refuses.
+    """
+    here = [f"data_dir={REPOSITORY / 'data'}", f"cache_dir={REPOSITORY / 'cache'}"]
+    own = [f"cohort.settings.seed={cohort}", f"seed={seed}"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("simulation", [*here, *own, *words])
+    settings = settings_from(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+    decisive = f"{method} {identity(config)}"
+    digest = hashlib.blake2b(decisive.encode(), digest_size=6).hexdigest()
+    return InternalRun(
+        settings, method, folder / name / f"cohort_{cohort}_seed_{seed}_{digest}.json"
+    )
+
+
+def prepared(run: InternalRun) -> FederationData:
+    """Write the cohort and prepare its training sites; both are taken from where they are kept.
+
+    Cohorts are kept by their settings and regions by content and preprocessing: variants of
+    equal cohort and preprocessing share them.
+    """
+    federation = replace(locate_cohort(run.settings), external=None)
+    sites = prepare(federation, run.settings, _state_of(run))
+    return federation_data(sites, federation, run.settings)
+
+
+def train_and_judge(run: InternalRun, data: FederationData) -> None:
+    """Train from wherever it was left, judge on internal validation, and write the figures."""
+    began = time.process_time()
+    settings, plan = run.settings, run.settings.plan
+    method = settings.strategy if run.method == "federated" else "pooled"
+    sites = groups(settings.strategy, data.sites)[method]
+    federation = federation_settings(sites, settings, _state_of(run) / "state")
+    checkpoint = train_method(sites, federation, settings.runtime)
+    patients, device = data.cohort("internal"), data.sites[0].torch_device
+    model = load_model(plan, best_weights(checkpoint))
+    rows = predict_cases(model, plan, patients.cases, patients.sites, device)
+    # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
+    found = evaluate(rows, None, resamples=1)
+    told: dict[str, float | None] = {metric: found[metric].value for metric in METRICS}
+    told["cpu_seconds"] = time.process_time() - began
+    partial = run.path.with_suffix(".partial")
+    partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    partial.replace(run.path)
+    shutil.rmtree(_state_of(run))
+
+
+def _state_of(run: InternalRun) -> Path:
+    return run.path.with_suffix("")
