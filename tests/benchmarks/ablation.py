@@ -21,10 +21,10 @@ from client.processes import end_with_parent
 from simulation.pipeline import USER_ERRORS
 from tests.benchmarks.internal import (
     METRICS,
+    Cohorts,
     InternalRun,
     Method,
     internal_run,
-    prepared,
     train_and_judge,
 )
 from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words, values_or_nan
@@ -62,6 +62,7 @@ def run_missing(runs: Runs, workers: int) -> None:
 
     A variant that fails is told, and leaves a gap in the table.
     """
+    cohorts = Cohorts()
     missing = [(name, run) for name, own in runs.items() for run in own if not run.done]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
@@ -70,7 +71,7 @@ def run_missing(runs: Runs, workers: int) -> None:
             run.path.parent.mkdir(parents=True, exist_ok=True)
             told = f"{name}: {run.path.stem}"
             try:
-                futures[pool.submit(train_and_judge, run, prepared(run))] = told
+                futures[pool.submit(train_and_judge, run, cohorts.data_of(run))] = told
             except USER_ERRORS as error:
                 print(f"{told}: cannot be prepared: {error}", flush=True)
         for future in as_completed(futures):

@@ -16,10 +16,12 @@ from typing import Any, Literal, cast
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from client.cohort import PreparedSite
 from client.evaluation import predict_cases
 from server.federation import best_weights
 from shared.metrics.predictions import evaluate
 from shared.results import Metric
+from simulation.cohort.folder import FederationFolder
 from simulation.evaluation import load_model
 from simulation.methods import FederationData, groups
 from simulation.pipeline import federation_data, locate_cohort, prepare
@@ -83,15 +85,25 @@ def internal_run(
     )
 
 
-def prepared(run: InternalRun) -> FederationData:
-    """Write the cohort and prepare its training sites; both are taken from where they are kept.
+class Cohorts:
+    """Prepared cohorts, each made once for all variants that share it.
 
-    Cohorts are kept by their settings and regions by content and preprocessing: variants of
-    equal cohort and preprocessing share them.
+    On disk cohorts are kept by their settings, and regions by content and preprocessing; here
+    what was found there, so that a variant does not look through all patients again.
     """
-    federation = replace(locate_cohort(run.settings), external=None)
-    sites = prepare(federation, run.settings, _state_of(run))
-    return federation_data(sites, federation, run.settings)
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[FederationFolder, dict[str, PreparedSite]]] = {}
+
+    def data_of(self, run: InternalRun) -> FederationData:
+        """Return the training sites of a run's cohort, written and prepared where need be."""
+        settings = run.settings
+        key = repr((settings.cohort, settings.preprocessing, settings.model.clinical_variables))
+        if key not in self._kept:
+            federation = replace(locate_cohort(settings), external=None)
+            self._kept[key] = (federation, prepare(federation, settings, _state_of(run)))
+        federation, sites = self._kept[key]
+        return federation_data(sites, federation, settings)
 
 
 def train_and_judge(run: InternalRun, data: FederationData) -> None:
