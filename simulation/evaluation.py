@@ -124,13 +124,13 @@ def evaluate_federation(
     Its predictions serve the page's activation maps, which only one machine can show.
     """
     predictions = {
-        cohort: _as_sites_predict(patients, checkpoint, data, plan)
+        cohort: as_sites_predict(patients, checkpoint, data, plan)
         for cohort, patients in data.cohorts().items()
     }
     return Evaluated(predictions, evidence.thresholds.mvi, evidence.metrics())
 
 
-def _as_sites_predict(
+def as_sites_predict(
     patients: Patients, checkpoint: Checkpoint, data: FederationData, plan: Plan
 ) -> Predictions:
     """Predict with the best model and, where it is personal, each site's own part of it."""

@@ -17,12 +17,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from client.cohort import PreparedSite
-from client.evaluation import predict_cases
 from server.federation import best_weights
 from shared.metrics.predictions import evaluate
 from shared.results import Metric
 from simulation.cohort.folder import FederationFolder
-from simulation.evaluation import load_model
+from simulation.evaluation import as_sites_predict, load_model, network_predictions
+from simulation.federate import remembering
 from simulation.methods import FederationData, groups
 from simulation.pipeline import federation_data, locate_cohort, prepare
 from simulation.run import CONFIGS, identity
@@ -112,11 +112,16 @@ def train_and_judge(run: InternalRun, data: FederationData) -> None:
     settings, plan = run.settings, run.settings.plan
     method = settings.strategy if run.method == "federated" else "pooled"
     sites = groups(settings.strategy, data.sites)[method]
-    federation = federation_settings(sites, settings, _state_of(run) / "state")
+    federated = len(data.sites)
+    federation = federation_settings(method, sites, settings, federated, _state_of(run) / "state")
     checkpoint = train_method(sites, federation, settings.runtime)
-    patients, device = data.cohort("internal"), data.sites[0].torch_device
-    model = load_model(plan, best_weights(checkpoint))
-    rows = predict_cases(model, plan, patients.cases, patients.sites, device)
+    patients = data.cohort("internal")
+    if run.method == "pooled":
+        model = load_model(plan, best_weights(checkpoint))
+        rows = network_predictions(model, plan, patients, data.sites[0].torch_device)
+    else:
+        own = replace(data, sites=tuple(remembering(data.sites, federation.state_dir)))
+        rows = as_sites_predict(patients, checkpoint, own, plan)
     # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
     found = evaluate(rows, None, resamples=1)
     told: dict[str, float | None] = {metric: found[metric].value for metric in METRICS}
