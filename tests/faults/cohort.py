@@ -16,6 +16,7 @@ from server.federation import FederationSettings, run_federation
 from shared.model import ModelSettings
 from shared.plan import Plan
 from shared.protocol import ErrorCode
+from simulation.federate import remembering
 from simulation.grid import InProcessGrid
 from tests.client.patients import SMALL, write_clinical, write_patient
 
@@ -79,7 +80,8 @@ def simulate(
     for name in names:
         prepared = prepare_site(root / name, SMALL, root / "cache", workers=1, progress=False)
         sites.append(Site(name, prepared.cases, SMALL.fingerprint, minimum_count=1, threads=1))
-    app = build_client_app(lambda context: sites[int(context.node_config["partition-id"])])
+    own = remembering(sites, state_dir)
+    app = build_client_app(lambda context: own[int(context.node_config["partition-id"])])
     settings = FederationSettings(plan, state_dir)
     return run_federation(InProcessGrid(_Absent(app, names, missing), names), settings)
 

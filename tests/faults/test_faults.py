@@ -7,6 +7,7 @@ part. Each test prints what its fault cost: ``make faults``.
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from client.site_file import read_site_file
 from server.checkpoint import Checkpoint
-from shared.plan import Plan
+from shared.algorithm import AlgorithmSettings
+from shared.plan import OptimisationSettings, Plan
 from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate, write_site
 from tests.faults.federation import (
     NGINX,
@@ -177,6 +179,43 @@ def test_a_killed_server_app_is_submitted_again_and_goes_on(
     assert_expected(federation, plan, state)
     trained = [line["round"] for line in lines_of(federation, VICTIM, again)]
     assert 1 not in trained, "a round that was kept is not trained again"
+
+
+def test_a_restarted_node_and_a_run_submitted_again_find_what_the_site_remembers(
+    federation: Federation, undisturbed_s: float
+) -> None:
+    federation.wait_for_sites(*NAMES)
+    plan, state = scaffold(plan_of(ROUNDS, seed=5)), federation.root / "scaffold"
+    began = time.monotonic()
+    run = federation.submit(plan, state, NAMES, minimum_sites=3)
+    wait_until("round 1 is kept", lambda: rounds_kept(plan, state) >= 1, PATIENCE_S)
+    federation.kill("coordinator", "flwr-serverapp")
+    assert federation.wait_for_end(run) == "finished:failed"
+    said = federation.log(VICTIM).count("SuperNode ID")
+    federation.kill(VICTIM, "flower-supernode")
+    wait_until(
+        "the node is back",
+        lambda: federation.log(VICTIM).count("SuperNode ID") > said,
+        PATIENCE_S,
+    )
+    federation.wait_for_sites(*NAMES)
+    again = federation.submit(plan, state, NAMES, minimum_sites=3)
+    assert federation.wait_for_end(again) == "finished:completed"
+    tell("kill -9 of the ServerApp and of a site's node, with SCAFFOLD", began, undisturbed_s)
+    found = assert_expected(federation, plan, state)
+    assert took_part(found) == [list(NAMES)] * ROUNDS
+    assert any(value.any() for value in found.memory.values())
+
+
+def scaffold(plan: Plan) -> Plan:
+    """Return the plan with control variates, which sites keep from round to round."""
+    return replace(
+        plan,
+        optimisation=OptimisationSettings(
+            optimiser="sgd", learning_rate=0.02, head_learning_rate=0.05, batch_size=2
+        ),
+        algorithm=AlgorithmSettings(control_variates=True),
+    )
 
 
 def rounds_kept(plan: Plan, state: Path) -> int:
