@@ -1,5 +1,6 @@
 """The grid of a region of interest, and what scans hold on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,7 +120,7 @@ def read_near(
     linear interpolation: plain interpolation would pick eight of a hundred and keep the noise
     of eight.
     """
-    low, high = window_hu
+    low, _ = window_hu
     corners = lattice.corners_mm
     if also_mm is not None:
         corners = np.concatenate([corners, also_mm])
@@ -129,7 +130,15 @@ def read_near(
     box = lattice.box(scan.grid)
     if box is None:
         return Near(scan, None, scan.grid.upright, low)
-    near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
-    shrink = [max(1, int(lattice.spacing_mm / native)) for native in near.GetSpacing()]
-    near = sitk.BinShrink(near, [min(s, n) for s, n in zip(shrink, near.GetSize(), strict=True)])
-    return Near(scan, near, scan.grid.upright, low)
+    blocks = [max(1, int(lattice.spacing_mm / native)) for native in scan.grid.spacing_mm]
+    return Near(scan, averaged(scan, box, window_hu, blocks), scan.grid.upright, low)
+
+
+def averaged(
+    scan: Scan, box: Box, window_hu: tuple[float, float], blocks: Sequence[int]
+) -> sitk.Image:
+    """Return a box of a scan in HU clipped to a window, averaged in blocks along x, y, z."""
+    clipped = np.clip(scan.read(box).astype(np.float32), *window_hu)
+    image = scan.grid.place(clipped, box)
+    fitting = [min(block, count) for block, count in zip(blocks, image.GetSize(), strict=True)]
+    return sitk.BinShrink(image, fitting)

@@ -6,17 +6,16 @@ Everything is measured on the mask's own axes, coarsened by whole voxels to abou
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from client.imaging.affine import IDENTITY, Affine
 from client.imaging.grid import Grid, Scan, Volume
-from client.imaging.tumours import Tumours
+from client.imaging.lattice import averaged
+from client.imaging.tumours import Tumours, bounds
 from shared.tasks import LIVER_LABEL
 
 FloatArray = NDArray[np.float64]
@@ -60,15 +59,8 @@ class Lesion:
     gaps_mm: tuple[float, ...]
 
     @classmethod
-    def of(cls, mask: Volume, file: Path) -> "Lesion":
-        """Find the largest tumour in a mask.
-
-        Raises
-        ------
-        ImagingError
-            No voxel of the mask is tumour.
-        """
-        tumours = Tumours.find(mask.voxels, file)
+    def of(cls, mask: Volume, tumours: Tumours) -> "Lesion":
+        """Return the largest of a mask's tumours."""
         spacing_mm = _spacing(mask.grid)
         low, high = tumours.bounds(tumours.largest)
         pad = np.ceil(_SURROUNDINGS_MM / spacing_mm).astype(int)
@@ -109,19 +101,15 @@ class Lesion:
 
         `motion` leads from a place of the crop to the place in the scan that is sampled.
         """
-        low, high = window_hu
+        low, _ = window_hu
         box = scan.grid.box_around(motion(self.grid.corners_mm))
-        shape = self.tumour.shape
         if box is None:
-            return np.full(shape, low, np.float32)
-        near = sitk.Clamp(scan.grid.place(scan.read(box), box), sitk.sitkFloat32, low, high)
-        shrink = [
-            min(max(1, int(wanted / native + 1e-3)), count)
-            for wanted, native, count in zip(
-                self.grid.spacing_mm, near.GetSpacing(), near.GetSize(), strict=True
-            )
+            return np.full(self.tumour.shape, low, np.float32)
+        blocks = [
+            max(1, int(wanted / native + 1e-3))
+            for wanted, native in zip(self.grid.spacing_mm, scan.grid.spacing_mm, strict=True)
         ]
-        near = sitk.BinShrink(near, shrink)
+        near = averaged(scan, box, window_hu, blocks)
         return self.grid.sample(near, motion.then(scan.grid.upright), low).astype(np.float32)
 
     def roughness(self) -> float:
@@ -159,17 +147,24 @@ def signed_depth(inside: Mask, spacing_mm: FloatArray) -> FloatArray:
     A margin runs between two voxels: half an in-plane voxel from the centre of either.
     """
     half = float(spacing_mm[1:].mean()) / 2
-    within = ndimage.distance_transform_edt(inside, sampling=spacing_mm) - half
-    beyond = ndimage.distance_transform_edt(~inside, sampling=spacing_mm) - half
-    return np.asarray(np.where(inside, within, -beyond), dtype=np.float64)
+    depth_mm = half - ndimage.distance_transform_edt(~inside, sampling=spacing_mm)
+    # What is nearest to a voxel inside lies at most one voxel beyond the smallest box around all.
+    (start, stop), shape = bounds(inside), inside.shape
+    box = tuple(map(slice, np.maximum(start - 1, 0), np.minimum(stop + 1, shape)))
+    within = inside[box]
+    deep_mm = ndimage.distance_transform_edt(within, sampling=spacing_mm) - half
+    depth_mm[box][within] = deep_mm[within]
+    return np.asarray(depth_mm, dtype=np.float64)
 
 
 def _in_blocks(mask: Mask, blocks: NDArray[np.int64]) -> FloatArray:
     """Return which part of each block of whole voxels a mask fills."""
     d, h, w = (int(n) for n in np.array(mask.shape) // blocks)
     a, b, c = (int(n) for n in blocks)
-    whole = mask[: d * a, : h * b, : w * c]
-    return np.asarray(whole.reshape(d, a, h, b, w, c).mean(axis=(1, 3, 5)))
+    filled = np.zeros((d, h, w), np.int32)
+    for z, y, x in np.ndindex(a, b, c):
+        filled += mask[z : d * a : a, y : h * b : b, x : w * c : c]
+    return np.asarray(filled / (a * b * c))
 
 
 def _spacing(grid: Grid) -> FloatArray:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from client.imaging.lesion import SATELLITE_MM, FloatArray, Lesion, Mask
+from client.imaging.tumours import bounds
 from shared.measurements import MEASUREMENTS, phase_measurement
 from shared.tasks import Phase
 
@@ -26,6 +27,7 @@ _NECROTIC_HU = 20.0
 _LEAST_CONTRAST_HU = 15.0
 _BAND_MIDDLE_MM, _BAND_WIDTH_MM = 1.5, 2.0
 _SMOOTHING_MM = 1.2
+_REACH_SIGMAS = 4.0
 _TURNS = 5
 _START_QUANTILE = 0.7
 # Shares of necrosis this close to 0 or 1 are noise.
@@ -66,8 +68,9 @@ def measure(lesion: Lesion, phases_hu: Mapping[Phase, NDArray[np.float32]]) -> N
         "other_tumours": min(len(lesion.gaps_mm) - satellites, _MOST_NODULES),
     }
     reference = _reference(lesion)
-    contrast = {phase: hu - _level(hu, reference) for phase, hu in phases_hu.items()}
-    necrotic = {phase: _NECROTIC_HU - _level(hu, reference) for phase, hu in phases_hu.items()}
+    levels = {phase: _level(hu, reference) for phase, hu in phases_hu.items()}
+    contrast = {phase: hu - levels[phase] for phase, hu in phases_hu.items()}
+    necrotic = {phase: _NECROTIC_HU - level for phase, level in levels.items()}
     tissues = _Tissues.fit(lesion, contrast, necrotic)
     values["non_enhancing_fraction"] = float(tissues.necrosis.mean())
     for phase, hu in contrast.items():
@@ -105,7 +108,7 @@ class _Tissues:
         used = lesion.upright[lesion.tumour] | (depth > _INNER_MM)
         if used.sum() < _FEWEST_VOXELS:
             used[:] = True
-        smooth = {phase: _smooth_inside(lesion, hu) for phase, hu in contrast.items()}
+        smooth = _smooth_inside(lesion, contrast)
         start = {p: float(np.quantile(hu, _START_QUANTILE)) for p, hu in smooth.items()}
         coefficients = {phase: (hu, 0.0) for phase, hu in start.items()}
         necrosis = np.zeros(len(depth))
@@ -140,12 +143,23 @@ def _necrotic_share(
     return np.clip((share - _NOISE_SHARE) / (1 - 2 * _NOISE_SHARE), 0, 1)
 
 
-def _smooth_inside(lesion: Lesion, hu: NDArray[np.float32]) -> FloatArray:
-    """Return the tumour's intensities, smoothed over the tumour alone, shape (n,)."""
+def _smooth_inside(
+    lesion: Lesion, phases_hu: Mapping[Phase, NDArray[np.float32]]
+) -> dict[Phase, FloatArray]:
+    """Return the tumour's intensities, smoothed over the tumour alone, shape (n,) each."""
     sigma = _SMOOTHING_MM / np.maximum(lesion.spacing_mm, _SMOOTHING_MM)
-    weight = ndimage.gaussian_filter(lesion.tumour.astype(np.float64), sigma)
-    total = ndimage.gaussian_filter(hu * lesion.tumour.astype(np.float64), sigma)
-    return np.asarray((total / np.maximum(weight, 1e-3))[lesion.tumour])
+    # Beyond the filter's reach around the tumour there is nothing but zeros.
+    start, stop = bounds(lesion.tumour)
+    reach = int(_REACH_SIGMAS * sigma.max() + 1)
+    box = tuple(map(slice, np.maximum(start - reach, 0), stop + reach))
+    tumour = lesion.tumour[box]
+    inside = tumour.astype(np.float64)
+
+    def smooth(values: FloatArray) -> FloatArray:
+        return np.asarray(ndimage.gaussian_filter(values, sigma, truncate=_REACH_SIGMAS)[tumour])
+
+    weight = np.maximum(smooth(inside), 1e-3)
+    return {phase: smooth(hu[box] * inside) / weight for phase, hu in phases_hu.items()}
 
 
 def _reference(lesion: Lesion) -> Mask:

@@ -120,7 +120,8 @@ def read_mask(path: Path, scans: Sequence[Scan] = ()) -> Volume:
     stored = scan.read(scan.grid.whole)
     labels = stored.round() if stored.dtype.kind == "f" else stored
     whole = labels is stored or np.abs(stored - labels).max() <= _LABEL_ROUNDING
-    if not whole or labels.min() < 0 or labels.max() > TUMOUR_LABEL:
+    negative = labels.dtype.kind != "u" and labels.min() < 0
+    if not whole or negative or labels.max() > TUMOUR_LABEL:
         raise ImagingError("has labels other than 0 background, 1 liver, 2 tumour", path)
     return Volume(labels.astype(np.uint8, copy=False), scan.grid)
 

@@ -117,7 +117,8 @@ class Frame:
         ImagingError
             No voxel of the mask is tumour, or so few that none is left in the region.
         """
-        lattice = tumour_lattice(mask, settings, file)
+        tumours = Tumours.find(mask.voxels, file)
+        lattice = tumour_lattice(mask.grid, tumours, settings)
         box = lattice.box(mask.grid) or mask.grid.whole
         near = mask.grid.place(mask.read(box), box)
         way = mask.grid.upright
@@ -127,7 +128,7 @@ class Frame:
                 f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
                 file,
             )
-        return cls(lattice, labels, Lesion.of(mask, file), settings, mask.grid.space)
+        return cls(lattice, labels, Lesion.of(mask, tumours), settings, mask.grid.space)
 
     def bring_in(self, scan: Scan, file: Path) -> PhaseInFrame:
         """Return a phase in the frame.
@@ -210,18 +211,11 @@ def extract_roi(
     )
 
 
-def tumour_lattice(mask: Volume, settings: PreprocessingSettings, file: Path) -> Lattice:
-    """Return the grid around the largest tumour.
-
-    Raises
-    ------
-    ImagingError
-        No voxel of the mask is tumour.
-    """
-    tumours = Tumours.find(mask.voxels, file)
+def tumour_lattice(grid: Grid, tumours: Tumours, settings: PreprocessingSettings) -> Lattice:
+    """Return the region's grid around the largest tumour of a mask on some grid."""
     low, high = tumours.bounds(tumours.largest)
     ends = np.stack(np.meshgrid(*zip(low - 0.5, high + 0.5, strict=True)), -1).reshape(-1, 3)
-    corners = mask.grid.points_mm(ends[:, ::-1])
+    corners = grid.points_mm(ends[:, ::-1])
     least, most = corners.min(axis=0), corners.max(axis=0)
     needed_mm = most - least + 2 * settings.margin_mm
     spacing_mm = max(settings.spacing_mm, float((needed_mm / settings.shape[::-1]).max()))

@@ -44,7 +44,7 @@ class Tumours:
         if not len(planes):
             raise ImagingError("no voxel is tumour (label 2)", file)
         tumour = labels[planes[0] : planes[-1] + 1] == TUMOUR_LABEL
-        start, stop = _bounds(tumour)
+        start, stop = bounds(tumour)
         box = tumour[tuple(map(slice, start, stop))]
         components, _ = ndimage.label(box, structure=np.ones((3, 3, 3), bool))
         start[0] += planes[0]
@@ -63,7 +63,7 @@ class Tumours:
 
     def bounds(self, label: int) -> tuple[Index, Index]:
         """Return the first and last index in the mask, shape (3,), of a tumour's bounding box."""
-        low, high = _bounds(self.components == label)
+        low, high = bounds(self.components == label)
         return self.offset + low, self.offset + high - 1
 
     def inside(self, label: int, box: Box) -> Mask:
@@ -78,13 +78,13 @@ class Tumours:
 
     def surface(self, label: int) -> Index:
         """Return the outermost voxels of a tumour, shape (n, 3), counted in the common box."""
-        low, high = _bounds(self.components == label)
+        low, high = bounds(self.components == label)
         inside = np.pad(self.components[tuple(map(slice, low, high))] == label, 1)
         outermost = inside & ~ndimage.binary_erosion(inside)
         return np.argwhere(outermost) - 1 + low
 
 
-def _bounds(mask: Mask) -> tuple[Index, Index]:
+def bounds(mask: Mask) -> tuple[Index, Index]:
     """Return the first index inside and the first beyond, shape (3,), along each axis."""
     spans = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

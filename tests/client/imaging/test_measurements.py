@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from client.imaging.grid import Grid, Volume
 from client.imaging.lesion import Lesion, signed_depth
 from client.imaging.measurements import measure
+from client.imaging.tumours import Tumours
 from shared.measurements import MEASUREMENTS
 
 EDGE_MM = 80.0
@@ -35,7 +36,8 @@ def ball(on: Grid, radius_mm: float, centre: tuple[float, float, float] = (0, 0,
 
 
 def lesion_of(inside: NDArray[np.bool_], on: Grid) -> Lesion:
-    return Lesion.of(Volume(np.where(inside, 2, 1).astype(np.uint8), on), Path("mask"))
+    labels = np.where(inside, 2, 1).astype(np.uint8)
+    return Lesion.of(Volume(labels, on), Tumours.find(labels, Path("mask")))
 
 
 def measured(lesion: Lesion, hu: dict[str, Array], on: Grid) -> dict[str, float]:

@@ -7,7 +7,9 @@ import SimpleITK as sitk
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
+from client.imaging.lattice import Lattice
 from client.imaging.roi import Frame, extract_roi, tumour_lattice
+from client.imaging.tumours import Tumours
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
 from tests.client.patients import (
@@ -27,8 +29,14 @@ MASK = as_image(label_array())
 IMAGES = {phase: as_image(phase_array(phase)) for phase in PHASES}
 
 
+def lattice_of(mask: sitk.Image, settings: PreprocessingSettings) -> Lattice:
+    volume = Volume.of(mask)
+    tumours = Tumours.find(volume.voxels, Path("mask"))
+    return tumour_lattice(volume.grid, tumours, settings)
+
+
 def test_the_region_is_centred_on_the_tumour() -> None:
-    lattice = tumour_lattice(Volume.of(MASK), SMALL, Path("mask"))
+    lattice = lattice_of(MASK, SMALL)
     np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=max(SPACING_MM) / 2)
     assert lattice.spacing_mm == SMALL.spacing_mm
 
@@ -107,7 +115,7 @@ def test_a_tumour_too_large_coarsens_the_grid_and_says_so() -> None:
 def test_the_largest_of_several_tumours_is_the_centre() -> None:
     labels = label_array()
     labels[2:4, 6:8, 2:4] = 2
-    lattice = tumour_lattice(Volume.of(as_image(labels)), SMALL, Path("mask"))
+    lattice = lattice_of(as_image(labels), SMALL)
     np.testing.assert_allclose(lattice.centre_mm, TUMOUR_CENTRE_MM, atol=2)
 
 
@@ -191,7 +199,7 @@ def test_beyond_the_scan_is_the_windows_floor() -> None:
     labels[0:3, 14:22, 18:24] = 2
     settings = PreprocessingSettings(shape=(16, 16, 16), spacing_mm=4.0, normalisation="window")
     roi = extract_roi(IMAGES, as_image(labels), settings)
-    lattice = tumour_lattice(Volume.of(as_image(labels)), settings, Path("mask"))
+    lattice = lattice_of(as_image(labels), settings)
     heights = np.arange(16) * lattice.spacing_mm + lattice.origin_mm[2]
     below = heights < as_image(labels).GetOrigin()[2] - SPACING_MM[2] / 2
     assert 4 < below.sum() < 12
