@@ -29,7 +29,7 @@ Problems = tuple[tuple[str, str], ...]
 _ABOUT = "about"
 # Raised whenever more is noted with a region: those kept before are made anew.
 _NOTED = 2
-_PIECE_BYTES = 1 << 17
+_PIECE_BYTES = 1 << 19
 
 
 def content_digest(files: Sequence[Path], folder: Path, roles: str = "") -> str:

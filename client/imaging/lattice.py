@@ -138,7 +138,8 @@ def averaged(
     scan: Scan, box: Box, window_hu: tuple[float, float], blocks: Sequence[int]
 ) -> sitk.Image:
     """Return a box of a scan in HU clipped to a window, averaged in blocks along x, y, z."""
-    clipped = np.clip(scan.read(box).astype(np.float32), *window_hu)
-    image = scan.grid.place(clipped, box)
+    hu = scan.read(box).astype(np.float32)
+    np.clip(hu, *window_hu, out=hu)
+    image = scan.grid.place(hu, box)
     fitting = [min(block, count) for block, count in zip(blocks, image.GetSize(), strict=True)]
     return sitk.BinShrink(image, fitting)

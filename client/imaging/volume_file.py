@@ -97,10 +97,11 @@ def open_volume(path: Path) -> VolumeFile:
     ImagingError
         The header cannot be read, or is not that of one volume of grey values.
     """
-    if path.name.endswith((".nii", ".nii.gz")):
-        read_header(path, None)  # has the better reasons
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    if path.name.endswith((".nii", ".nii.gz")):
+        read_header(path, None)  # has the better reasons
+        reader.SetImageIO("NiftiImageIO")
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
