@@ -108,7 +108,7 @@ class _Tissues:
         used = lesion.upright[lesion.tumour] | (depth > _INNER_MM)
         if used.sum() < _FEWEST_VOXELS:
             used[:] = True
-        smooth = _smooth_inside(lesion, contrast)
+        smooth = smooth_inside(lesion, contrast)
         start = {p: float(np.quantile(hu, _START_QUANTILE)) for p, hu in smooth.items()}
         coefficients = {phase: (hu, 0.0) for phase, hu in start.items()}
         necrosis = np.zeros(len(depth))
@@ -143,7 +143,7 @@ def _necrotic_share(
     return np.clip((share - _NOISE_SHARE) / (1 - 2 * _NOISE_SHARE), 0, 1)
 
 
-def _smooth_inside(
+def smooth_inside(
     lesion: Lesion, phases_hu: Mapping[Phase, NDArray[np.float32]]
 ) -> dict[Phase, FloatArray]:
     """Return the tumour's intensities, smoothed over the tumour alone, shape (n,) each."""

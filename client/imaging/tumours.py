@@ -86,6 +86,6 @@ class Tumours:
 
 def bounds(mask: Mask) -> tuple[Index, Index]:
     """Return the first index inside and the first beyond, shape (3,), along each axis."""
-    flat = mask.any(axis=0)  # fast, and small enough for the other two axes
+    flat = np.any(mask, axis=0)  # fast, and small enough for the other two axes
     spans = [np.flatnonzero(x) for x in (mask.any(axis=(1, 2)), flat.any(axis=1), flat.any(axis=0))]
     return np.array([span[0] for span in spans]), np.array([span[-1] + 1 for span in spans])

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from client.imaging.grid import Grid, Volume
 from client.imaging.lesion import Lesion, signed_depth
-from client.imaging.measurements import measure
+from client.imaging.measurements import measure, smooth_inside
 from client.imaging.tumours import Tumours
 from shared.measurements import MEASUREMENTS
 
@@ -91,6 +92,34 @@ def test_depth_is_the_distance_to_the_margin() -> None:
     depth = signed_depth(true > 0, np.array([1.5, 1.5, 1.5]))
     near = np.abs(true) < 15
     assert np.abs(depth - true)[near].max() < 1.5
+
+
+@pytest.mark.parametrize("first", [(0, 0, 0), (5, 9, 7), (18, 26, 23)])
+def test_depth_is_the_same_as_measured_over_the_whole_crop(first: tuple[int, int, int]) -> None:
+    """Within a tumour only its own box is measured, also where it touches the crop's edges."""
+    inside = np.zeros((24, 34, 31), bool)
+    z, y, x = first
+    inside[z : z + 6, y : y + 8, x : x + 8] = np.random.default_rng(0).random((6, 8, 8)) < 0.9
+    edges_mm = np.array([2.5, 0.7, 0.7])
+    within = ndimage.distance_transform_edt(inside, sampling=edges_mm) - 0.35
+    beyond = ndimage.distance_transform_edt(~inside, sampling=edges_mm) - 0.35
+    np.testing.assert_array_equal(signed_depth(inside, edges_mm), np.where(inside, within, -beyond))
+
+
+@pytest.mark.parametrize("first", [(0, 0, 0), (5, 9, 7), (18, 26, 23)])
+def test_smoothing_is_the_same_as_over_the_whole_crop(first: tuple[int, int, int]) -> None:
+    """Only the tumour and the filter's reach around it are smoothed."""
+    on = Grid((31, 34, 24), (1.5, 1.5, 2.5), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    inside = np.zeros((24, 34, 31), bool)
+    z, y, x = first
+    inside[z : z + 6, y : y + 8, x : x + 8] = True
+    lesion = lesion_of(inside, on)
+    hu = np.random.default_rng(0).normal(60, 20, lesion.tumour.shape).astype(np.float32)
+    sigma = (1.2 / 2.5, 1.2 / 1.5, 1.2 / 1.5)
+    weight = ndimage.gaussian_filter(lesion.tumour.astype(float), sigma)
+    total = ndimage.gaussian_filter(hu * lesion.tumour.astype(float), sigma)
+    expected = (total / np.maximum(weight, 1e-3))[lesion.tumour]
+    np.testing.assert_array_equal(smooth_inside(lesion, {"arterial": hu})["arterial"], expected)
 
 
 def test_nodules_within_two_centimetres_are_satellites() -> None:

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
-from client.imaging.lattice import Lattice
+from client.imaging.lattice import Lattice, averaged
 from client.imaging.roi import Frame, extract_roi, tumour_lattice
 from client.imaging.tumours import Tumours
 from shared.preprocessing import PreprocessingSettings
@@ -218,3 +218,20 @@ def test_noise_is_averaged_not_picked() -> None:
     deviation = float(roi.phases[0].astype(float).std()) * settings.scale_hu
     # Blocks of 4 x 4 x 4 voxels: 20 / 8 = 2.5 HU, less where neighbouring blocks are blended.
     assert deviation < 2.6
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("window_hu", [(-100.0, 300.0), (-100.5, 299.25)])
+def test_averaging_clips_and_joins_as_itk_does(
+    dtype: type[np.generic], window_hu: tuple[float, float]
+) -> None:
+    voxels = np.random.default_rng(0).normal(60, 300, (9, 22, 21)).astype(dtype)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.7, 0.7, 2.5))
+    scan, box = Volume.of(image), (slice(1, 9), slice(3, 22), slice(0, 20))
+    clipped = sitk.Clamp(image[0:20, 3:22, 1:9], sitk.sitkFloat32, *window_hu)
+    expected = sitk.BinShrink(clipped, (4, 4, 1))
+    joined = averaged(scan, box, window_hu, (4, 4, 1))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(joined), sitk.GetArrayFromImage(expected))
+    np.testing.assert_allclose(joined.GetOrigin(), expected.GetOrigin())
+    np.testing.assert_array_equal(scan.voxels, voxels)
