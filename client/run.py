@@ -127,6 +127,11 @@ ACTIONS: dict[Action, Callable[[Here], int]] = {
 }
 
 
+def _variables(site: SiteFile) -> str:
+    names = ", ".join(site.clinical_variables)
+    return f", also of {names} where the study reads them" if names else ""
+
+
 def sharing(site: SiteFile, patients: int) -> Table:
     """Return what will be shared and what never is, as a table."""
     policy = site.policy
@@ -147,7 +152,7 @@ def sharing(site: SiteFile, patients: int) -> Table:
             "where the study asks for SCAFFOLD, by how much the mean gradient of a round differs"
             " from the round before: no more than can be computed from the weights",
             "how many patients train, and how many have each task's label",
-            f"sums of features over the training patients; {least}",
+            f"sums of features over the training patients{_variables(site)}; {least}",
             *leaves,
             f"nothing at all with fewer than {policy.min_training_patients} training patients",
         ]

@@ -136,6 +136,9 @@ def test_what_is_shared_follows_from_the_policy(here: Here) -> None:
     policy = replace(here.site.policy, tasks=("os",), max_rounds=7, max_local_epochs=3)
     text = told(replace(here.site, policy=policy))
     assert "trained here on os: at most 7 rounds of at most 3 epochs" in text
+    assert "also of" not in text
+    aged = told(replace(here.site, clinical_variables=("age", "log_afp")))
+    assert "also of age, log_afp where the study reads them" in aged
     external = replace(here.site, policy=replace(policy, role="external"))
     assert "weights" not in told(external)
 
