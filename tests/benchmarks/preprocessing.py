@@ -19,7 +19,6 @@ phantom has noise everywhere, as scanners make it, so that its files are as larg
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -117,7 +116,10 @@ def prepare(folder: Path, cache_dir: Path, settings: PreprocessingSettings = SET
 
 
 def peak_gib(folder: Path, cache_dir: Path) -> float:
-    """Return the peak memory of a fresh process that prepares the patient, in GiB."""
+    """Return the peak memory of a fresh process that prepares the patient, in GiB (Linux).
+
+    It holds this module's torch and MONAI too, which a site's workers do not load.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_prepare_and_weigh, folder, cache_dir).result()
@@ -126,7 +128,10 @@ def peak_gib(folder: Path, cache_dir: Path) -> float:
 def _prepare_and_weigh(folder: Path, cache_dir: Path) -> float:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     prepare(folder, cache_dir, RIGID)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Not `ru_maxrss`: it counts the process that started this one, which had written the patient.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 2**20
 
 
 def monai_chain(form: Format) -> Compose:
