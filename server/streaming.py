@@ -57,7 +57,7 @@ class StreamingGrid(Grid):
         ttl: float | None = None,
     ) -> Message:
         """Return a message to a node."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the ids of the nodes that are online."""

@@ -139,6 +139,7 @@ def limits(content: ReportContent) -> tuple[str, ...]:
             else []
         ),
         *_binned(content),
+        *_by_quarters(content),
         *_kept_back(content),
         *_f1_without_a_model(content),
         "Activation maps show evidence in the shared network only, and not what is true.",
@@ -155,6 +156,22 @@ def _binned(content: ReportContent) -> tuple[str, ...]:
         f"The MVI ROC curve is drawn from a histogram of scores: its area is off by at most"
         f" {max(errors):.3f} from that of patients' rows.",
     )
+
+
+def _by_quarters(content: ReportContent) -> tuple[str, ...]:
+    """Say what the common grid of follow-up costs, by the bounds that the tests hold it to."""
+    if not content.horizons:
+        return ()
+    told = (
+        "Follow-up is counted by quarters of a year: Uno's C-index, time-dependent AUC and Brier"
+        " scores are off by less than 0.01 from those of exact times, in tests."
+    )
+    if content.hidden:
+        told += (
+            " Where quarters of too few patients are merged, Kaplan-Meier curves are off by up to"
+            " 0.06."
+        )
+    return (told,)
 
 
 def _kept_back(content: ReportContent) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def characteristics_table(characteristics: Sequence[Characteristic]) -> Table:
             "Characteristics by institution: number and share of patients, or mean ± standard"
             " deviation. Small: the standardised difference (SMD) from all other training"
             " institutions together; beyond 0.2 it is usually called imbalance. Few: too few to"
-            " be told; –: none, or too few."
+            " be told, or kept back lest those be computed; –: none, or too few."
         ),
         columns=("Characteristic", "All training", *map(printable, sites)),
         groups=(Group(rows),) if rows else (),

@@ -209,7 +209,8 @@ def set_aside_table(sites: Sequence[SiteSummary]) -> Table:
         name="set-aside",
         caption=(
             "Entries by reason. A patient may have several, and may still be used in part;"
-            " each institution lists them in its own set_aside.csv."
+            " each institution lists them in its own set_aside.csv. Few: of too few patients to be"
+            " told, or kept back lest those be computed."
         ),
         columns=("Reason", "Institution", "Entries"),
         groups=(Group(rows),) if rows else (),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -33,6 +34,7 @@ from server.terms import Patience, Terms
 from shared.app_bundle import bundle_hash
 from shared.config import to_json
 from shared.plan import Plan
+from tests.faults.cohort import SITE_SETTINGS, write_site
 from tests.polling import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +159,12 @@ class Federation:
     def site_file(self, name: str) -> Path:
         """Return a site's own file."""
         return self.home / "kits" / name / "site.yaml"
+
+    def audit_lines(self, name: str, run: int) -> list[dict[str, Any]]:
+        """Return what a site's log holds of a run."""
+        log = read_site_file(self.site_file(name)).audit_log
+        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return [line for line in lines if line["run"] == run]
 
     def wait_for_sites(self, *names: str) -> float:
         """Wait until the link counts these sites as joined."""
@@ -315,6 +323,18 @@ def open_federation(root: Path) -> Iterator[Federation]:
         yield federation
     finally:
         federation.close()
+
+
+@contextmanager
+def open_federation_of(root: Path, sites: Sequence[str]) -> Iterator[Federation]:
+    """Open a federation, write small sites by these names, and have them join."""
+    with open_federation(root) as federation:
+        for seed, name in enumerate(sites):
+            write_site(root / name, seed)
+            federation.enrol(name, root / name, **SITE_SETTINGS)
+            federation.join(name)
+        federation.wait_for_sites(*sites)
+        yield federation
 
 
 def last_checkpoint(plan: Plan, state_dir: Path) -> Checkpoint:

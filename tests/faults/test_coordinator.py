@@ -15,14 +15,14 @@ from server.checkpoint import read_history
 from server.federation import best_weights
 from server.settings import settings_from
 from shared.model_folder import WEIGHTS_FILE
-from tests.faults.cohort import SITE_SETTINGS, simulate, write_site
+from tests.faults.cohort import simulate
 from tests.faults.federation import (
     ENVIRONMENT,
     NGINX,
     PATIENCE_S,
     ROOT,
     Federation,
-    open_federation,
+    open_federation_of,
 )
 from tests.polling import wait_until
 from tests.shared.reporting.browser import BROWSER, check_opens
@@ -43,13 +43,7 @@ PLAN = (
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a coordinator and two sites."""
-    root = tmp_path_factory.mktemp("coordinator")
-    with open_federation(root) as federation:
-        for seed, name in enumerate(SITES):
-            write_site(root / name, seed)
-            federation.enrol(name, root / name, **SITE_SETTINGS)
-            federation.join(name)
-        federation.wait_for_sites(*SITES)
+    with open_federation_of(tmp_path_factory.mktemp("coordinator"), SITES) as federation:
         yield federation
 
 

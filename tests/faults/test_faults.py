@@ -4,26 +4,23 @@ The weights that are right: those of a simulation in which, round by round, the 
 part. Each test prints what its fault cost: ``make faults``.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from client.site_file import read_site_file
 from server.checkpoint import Checkpoint
 from shared.algorithm import AlgorithmSettings
 from shared.plan import OptimisationSettings, Plan
-from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate, write_site
+from tests.faults.cohort import plan_of, simulate
 from tests.faults.federation import (
     NGINX,
     PATIENCE_S,
     Federation,
     last_checkpoint,
-    open_federation,
+    open_federation_of,
 )
 from tests.polling import wait_until
 
@@ -41,13 +38,7 @@ SENT, RECEIVED = "Sent successfully", "Receiving: train"
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a coordinator and have three sites join it."""
-    root = tmp_path_factory.mktemp("faults")
-    with open_federation(root) as federation:
-        for seed, name in enumerate(NAMES):
-            write_site(root / name, seed)
-            federation.enrol(name, root / name, **SITE_SETTINGS)
-            federation.join(name)
-        federation.wait_for_sites(*NAMES)
+    with open_federation_of(tmp_path_factory.mktemp("faults"), NAMES) as federation:
         yield federation
 
 
@@ -62,17 +53,11 @@ def undisturbed_s(federation: Federation) -> float:
     return time.monotonic() - began
 
 
-def lines_of(federation: Federation, site: str, run: int) -> list[dict[str, Any]]:
-    log = read_site_file(federation.site_file(site)).audit_log
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    return [line for line in lines if line["run"] == run]
-
-
 def wait_for_message(federation: Federation, site: str, run: int, kind: str) -> None:
     """Wait until a site has answered a message of this kind."""
     wait_until(
         f"{site} answers {kind}",
-        lambda: any(line["kind"] == kind for line in lines_of(federation, site, run)),
+        lambda: any(line["kind"] == kind for line in federation.audit_lines(site, run)),
         PATIENCE_S,
     )
 
@@ -177,7 +162,7 @@ def test_a_killed_server_app_is_submitted_again_and_goes_on(
     assert federation.wait_for_end(again) == "finished:completed"
     tell("kill -9 of the ServerApp", began, undisturbed_s)
     assert_expected(federation, plan, state)
-    trained = [line["round"] for line in lines_of(federation, VICTIM, again)]
+    trained = [line["round"] for line in federation.audit_lines(VICTIM, again)]
     assert 1 not in trained, "a round that was kept is not trained again"
 
 
@@ -247,6 +232,6 @@ def test_a_folder_that_breaks_between_rounds_is_a_code_and_the_run_goes_on(
     tell("a folder that breaks", began, undisturbed_s)
     found = assert_expected(federation, plan, state)
     assert took_part(found) == [list(NAMES), [name for name in NAMES if name != VICTIM]]
-    codes = {line["code"] for line in lines_of(federation, VICTIM, run) if line["round"] == 2}
+    codes = {line["code"] for line in federation.audit_lines(VICTIM, run) if line["round"] == 2}
     assert codes == {"DATA_UNREADABLE"}
     assert "clinical" not in federation.log("coordinator")

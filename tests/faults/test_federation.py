@@ -1,6 +1,5 @@
 """The real thing on loopback: five sites behind TLS, proxy and node keys, and who is refused."""
 
-import json
 import re
 import shutil
 import ssl
@@ -16,14 +15,14 @@ from client.link import Admission, ask_admission, make_key, read_key
 from client.node import link_of
 from client.run import CANNOT, NOT_ADMITTED
 from client.site_file import read_site_file
-from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate, write_site
+from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate
 from tests.faults.federation import (
     NGINX,
     PATIENCE_S,
     Federation,
     copy_app,
     last_checkpoint,
-    open_federation,
+    open_federation_of,
 )
 from tests.polling import wait_until
 
@@ -35,28 +34,15 @@ NAMES = ("site_1", "site_2", "site_3", "site_4", "site_5")
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a coordinator and have five sites join it."""
-    root = tmp_path_factory.mktemp("federation")
-    with open_federation(root) as federation:
-        for seed, name in enumerate(NAMES):
-            write_site(root / name, seed)
-            federation.enrol(name, root / name, **SITE_SETTINGS)
-            federation.join(name)
-        federation.wait_for_sites(*NAMES)
+    with open_federation_of(tmp_path_factory.mktemp("federation"), NAMES) as federation:
         yield federation
-
-
-def messages(federation: Federation, site: str, run: int) -> list[dict[str, Any]]:
-    """Return what a site's log holds of a run."""
-    log = read_site_file(federation.site_file(site)).audit_log
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    return [line for line in lines if line["run"] == run]
 
 
 def refused(federation: Federation, run: int, sites: tuple[str, ...], code: str) -> None:
     """Wait until these sites have refused a run, and check that nothing left them."""
 
     def lines() -> list[dict[str, Any]]:
-        return [line for site in sites for line in messages(federation, site, run)]
+        return [line for site in sites for line in federation.audit_lines(site, run)]
 
     wait_until(f"{sites} refuse run {run}", lambda: len(lines()) >= len(sites), PATIENCE_S)
     federation.flwr("stop", str(run), "hepafed")
@@ -75,7 +61,7 @@ def test_a_run_gives_the_simulations_weights_to_the_byte(federation: Federation)
     assert all(theirs.weights[key].tobytes() == ours.weights[key].tobytes() for key in ours.weights)
     assert theirs.history[-1]["metrics"] == ours.history[-1]["metrics"]
     for site in NAMES:
-        kinds = [(line["kind"], line["code"]) for line in messages(federation, site, run)]
+        kinds = [(line["kind"], line["code"]) for line in federation.audit_lines(site, run)]
         assert kinds == [("query", "OK"), ("train", "OK"), ("evaluate", "OK")]
         checked = federation.client(federation.site_file(site), "log")
         assert checked.returncode == 0, checked.stdout
@@ -176,7 +162,7 @@ def test_a_bundle_with_one_changed_byte_is_refused_everywhere(federation: Federa
     run = federation.submit(plan_of(1), app.parent / "state", NAMES, minimum_sites=5, app=app)
     refused(federation, run, NAMES, "BUNDLE_REFUSED")
     for site in NAMES:
-        assert messages(federation, site, run)[0]["bundle"] == bundle
+        assert federation.audit_lines(site, run)[0]["bundle"] == bundle
         assert f"{bundle[:8]}" not in federation.log(site).replace(bundle, "")
 
 

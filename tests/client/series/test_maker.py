@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from client.series.headers import dicom_candidates, read_headers
 from client.series.maker import maker_of
 from shared.evidence.description import MANUFACTURERS
 
-TABLE = Path(__file__).resolve().parents[4] / "shared/data/tables/idc_liver_series.parquet"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+TABLE = DATA / "tables" / "idc_liver_series.parquet"
+SERIES = DATA / "ct" / "totalsegmentator" / "example_ct_dicom"
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,9 @@ def test_every_real_manufacturer_of_ct_is_known() -> None:
     names = table[table.Modality == "CT"].Manufacturer.fillna("")
     found = names.map(maker_of).value_counts().to_dict()
     assert found == {"ge": 912, "siemens": 787, "unknown": 772, "canon-toshiba": 88, "philips": 54}
+
+
+@pytest.mark.skipif(not SERIES.is_dir(), reason="the real series is not here")
+def test_a_real_series_names_its_maker() -> None:
+    headers, _ = read_headers(dicom_candidates(SERIES))
+    assert {header.maker for header in headers} == {"siemens"}

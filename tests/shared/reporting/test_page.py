@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.reporting.answer import limits
 from shared.reporting.content import Hidden, ReportContent, SiteSummary
 from shared.reporting.measure_tables import hazard_table
 from shared.reporting.page import write_report
@@ -210,6 +211,14 @@ def test_a_hazard_ratio_without_an_interval_says_why() -> None:
     )
     assert "most resamples had a group without an event" in hazard_table(bare).caption
     assert "resamples" not in hazard_table(content.risk_groups).caption
+
+
+def test_what_the_common_grid_costs_is_said() -> None:
+    content = report_content()
+    assert any("less than 0.01" in limit and "up to 0.06" in limit for limit in limits(content))
+    open_handed = limits(replace(content, hidden=()))
+    assert not any("up to 0.06" in limit for limit in open_handed)
+    assert not any("less than 0.01" in limit for limit in limits(replace(content, horizons=())))
 
 
 def test_the_answer_stands_before_the_first_section(text: str) -> None:
