@@ -35,15 +35,22 @@ def test_momentum_goes_on_where_the_sites_have_stopped() -> None:
 
 
 def test_adam_by_hand() -> None:
-    """One step by d = 2 with b1 = 0.5, b2 = 0.75, tau = 1, r = 1.
+    """Steps by d = 2, then d = 0.5, with b1 = 0.5, b2 = 0.75, tau = 1, r = 1.
 
     m = 0.5 * 2 = 1; v = 0.25 * 4 = 1; c = sqrt(1 - 0.75^2) / (1 - 0.5^2) = sqrt(0.4375) / 0.75;
-    x = c * 1 / (1 + 1).
+    x = c * 1 / (1 + 1). Then m = 0.5 + 0.5 * 0.5 = 0.75; v = 0.75 + 0.25 * 0.25 = 0.8125;
+    c = sqrt(1 - 0.75^3) / (1 - 0.5^3); x goes c * 0.75 / (sqrt(0.8125) + 1) on.
     """
     optimiser = FedAdam(learning_rate=1.0, beta_1=0.5, beta_2=0.75, tau=1.0)
     moved, memory = optimiser.step(one(0.0), one(2.0), {})
     np.testing.assert_allclose(moved["w"], np.sqrt(0.4375) / 0.75 / 2, rtol=1e-6)
     assert (memory["first/w"][0], memory["second/w"][0], memory["steps"][0]) == (1.0, 1.0, 1.0)
+    further = {"w": moved["w"] + np.float32(0.5)}
+    second, memory = optimiser.step(moved, further, memory)
+    step = np.sqrt(1 - 0.75**3) / (1 - 0.5**3) * 0.75 / (np.sqrt(0.8125) + 1)
+    np.testing.assert_allclose(second["w"], moved["w"] + step, rtol=1e-6)
+    np.testing.assert_allclose(memory["first/w"], 0.75, rtol=1e-6)
+    np.testing.assert_allclose(memory["second/w"], 0.8125, rtol=1e-6)
 
 
 def test_yogi_by_hand() -> None:
