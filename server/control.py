@@ -5,7 +5,8 @@ Karimireddy et al., arXiv 1910.06378, algorithm 1, weigh sites alike:
 that missed the round. Here the average is weighted by patients, and so is c: kept is the sum
 ``n_i c_i`` over all sites, n_i the patients behind an entry as in `server.averaging`, and c is
 that sum over the patients of all sites whose updates have counted so far. Corrections then
-cancel in the average, entry by entry: ``sum_i n_i (c - c_i) = 0``.
+cancel in the average, entry by entry: ``sum_i n_i (c - c_i) = 0``. A site whose patients change
+in the midst of a run leaves its earlier share at its earlier weight.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,20 +1,27 @@
 """SCAFFOLD by hand: both halves together, on a problem small enough for paper."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from flwr.app import Message, MessageType
 from torch import nn
 
 from client.control import ControlVariate
 from server.averaging import RunningAverage
 from server.control import ControlChange, variate, without
+from server.federation import FederationSettings, run_federation
 from server.optimiser import Memory
+from server.terms import Patience, Terms
+from shared.algorithm import AlgorithmSettings
 from shared.judgement import Judgement
+from shared.plan import OptimisationSettings, new_model
 from shared.protocol import Update
-from shared.weights import Weights, weights_of
+from shared.weights import Weights, from_record, to_record, weights_of
+from tests.server.fake_grid import PLAN, Behaviour, FakeGrid, FakeSite
 
 RATE, STEPS = 0.25, 2
 
@@ -154,3 +161,48 @@ def test_a_server_optimiser_does_not_see_the_control_variates() -> None:
     federation = two_sites()
     federation.round()
     assert without({**federation.memory, "steps": np.ones(1)}).keys() == {"steps"}
+
+
+def telling(change: float, spoil: Callable[[Weights], Weights | None] = lambda w: w) -> Behaviour:
+    """Answer a training message with a change of the control variate, spoilt or not."""
+
+    def behave(message: Message, answer: Message) -> Sequence[Message]:
+        if message.metadata.message_type == MessageType.TRAIN:
+            down = from_record(message.content.array_records["control"])
+            told = spoil({key: np.full_like(value, change) for key, value in down.items()})
+            if told is not None:
+                answer.content["control"] = to_record(told)
+        return [answer]
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda _: None, "MALFORMED_MESSAGE"),
+        (lambda told: {**told, "standardise.mean": np.zeros(3, np.float32)}, "WRONG_MODEL"),
+        (lambda told: {k: v.astype(np.float64) for k, v in told.items()}, "WRONG_MODEL"),
+        (lambda told: {k: v * np.float32(np.nan) for k, v in told.items()}, "NON_FINITE_UPDATE"),
+        (lambda told: {k: v * np.float32(1e9) for k, v in told.items()}, "OUT_OF_RANGE_UPDATE"),
+    ],
+)
+def test_what_is_told_wrongly_is_refused_and_the_rest_sums_up(
+    tmp_path: Path, spoil: Callable[[Weights], Weights | None], code: str
+) -> None:
+    """Site a tells 1 for 10 patients, b 2 for 30, in each of 3 rounds: the sum is 3 * 70."""
+    grid = FakeGrid(
+        FakeSite("a", patients=10, otherwise=telling(1.0)),
+        FakeSite("b", patients=30, otherwise=telling(2.0)),
+        FakeSite("c", patients=50, otherwise=telling(4.0, spoil)),
+    )
+    plan = replace(
+        PLAN,
+        optimisation=OptimisationSettings(optimiser="sgd"),
+        algorithm=AlgorithmSettings(control_variates=True),
+    )
+    terms = Terms(patience=Patience(minimum_sites=2, attempts=1, gathering_s=0.0))
+    found = run_federation(grid, FederationSettings(plan, tmp_path, terms))
+    assert [record["refused"] for record in found.history[1:]] == [{"c": code}] * 3
+    assert len(found.memory) == len(list(new_model(plan).parameters()))
+    assert all((total == 210.0).all() for total in found.memory.values())

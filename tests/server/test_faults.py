@@ -136,6 +136,9 @@ REFUSED: dict[str, tuple[Behaviour, str]] = {
         "MALFORMED_MESSAGE",
     ),
     "no judgement": (changed(lambda c: c.pop("judgement")), "MALFORMED_MESSAGE"),
+    "control variates uninvited": (
+        changed(lambda c: c.update({"control": c["model"]})), "MALFORMED_MESSAGE",
+    ),
     "another protocol": (
         changed(lambda c: c.config_records["site"].update({"version": 99})),
         "UNKNOWN_VERSION",
