@@ -10,6 +10,13 @@ from shared.plan import Plan
 from shared.protocol import ErrorCode, Instruction, ProtocolError
 from shared.tasks import TASKS, Task
 
+_LIMITS = (
+    "max_rounds",
+    "max_local_epochs",
+    "max_local_steps",
+    "max_batch_size",
+    "min_training_patients",
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,7 +35,9 @@ class Policy:
     max_rounds : int
         Rounds that a run may have.
     max_local_epochs : int
-        Passes over the training patients in a round.
+        Passes over the training patients in a round, where passes are asked for.
+    max_local_steps : int
+        Steps a round, where steps are asked for, the same at every site.
     max_batch_size : int
         Patients a step: what bounds the memory that training takes.
     min_training_patients : int
@@ -40,6 +49,7 @@ class Policy:
     tasks: tuple[Task, ...] = TASKS
     max_rounds: int = 100
     max_local_epochs: int = 5
+    max_local_steps: int = 50
     max_batch_size: int = 128
     min_training_patients: int = 10
 
@@ -47,9 +57,8 @@ class Policy:
         for bundle in self.bundles:
             if not _SHA256.fullmatch(bundle):
                 raise ValueError(f"bundles: {bundle!r} is not a SHA-256 in lower-case hex")
-        limits = ("max_rounds", "max_local_epochs", "max_batch_size", "min_training_patients")
-        if min(getattr(self, limit) for limit in limits) < 1:
-            raise ValueError(f"{', '.join(limits)} must be at least 1")
+        if min(getattr(self, limit) for limit in _LIMITS) < 1:
+            raise ValueError(f"{', '.join(_LIMITS)} must be at least 1")
 
     def check(self, kind: str, instruction: Instruction, training_patients: int) -> None:
         """Refuse a request that goes beyond what the site allows.
@@ -88,13 +97,15 @@ class Policy:
                 f" {self.min_training_patients} wanted before anything is shared"
             )
         if trains:
-            problems += self._training_problems(plan, training_patients)
+            problems += self._training_problems(plan)
         return problems
 
-    def _training_problems(self, plan: Plan, training_patients: int) -> list[str]:
+    def _training_problems(self, plan: Plan) -> list[str]:
         problems = []
-        epochs = plan.optimisation.passes(training_patients)
-        if epochs > self.max_local_epochs:
+        epochs, steps = plan.optimisation.local_epochs, plan.optimisation.local_steps
+        if steps > self.max_local_steps:
+            problems.append(f"{steps} local steps asked, {self.max_local_steps} allowed")
+        if not steps and epochs > self.max_local_epochs:
             problems.append(f"{epochs} local epochs asked, {self.max_local_epochs} allowed")
         batch = plan.optimisation.batch_size
         if batch > self.max_batch_size:

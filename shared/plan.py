@@ -1,6 +1,5 @@
 """What a coordinator asks the sites to do: one frozen value that travels with every message."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,12 +72,6 @@ class OptimisationSettings:
             raise ValueError("learning_rate and head_learning_rate must be > 0")
         if self.shared_ridge < 0 or self.own_ridge < 0:
             raise ValueError("shared_ridge and own_ridge must be >= 0")
-
-    def passes(self, patients: int) -> int:
-        """Return how often a round goes over a site's training patients, begun ones included."""
-        if not self.local_steps:
-            return self.local_epochs
-        return math.ceil(self.local_steps * self.batch_size / patients) if patients else 0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ POLICY = Policy(tasks=("os", "rfs"), max_rounds=10, max_local_epochs=2, min_trai
 PLAN = Plan(rounds=10, loss=LossSettings(mvi_weight=0.0))
 LONGER = replace(PLAN, rounds=11)
 HARDER = replace(PLAN, optimisation=OptimisationSettings(local_steps=0, local_epochs=3))
-LONGER_ROUNDS = replace(PLAN, optimisation=OptimisationSettings(local_steps=6, batch_size=8))
+MORE_STEPS = replace(PLAN, optimisation=OptimisationSettings(local_steps=51))
 LARGER = replace(PLAN, optimisation=OptimisationSettings(batch_size=129))
 WIDER = replace(PLAN, loss=LossSettings(mvi_weight=0.1))
 
@@ -34,7 +34,7 @@ def test_what_lies_within_the_limits_passes() -> None:
         (MessageType.TRAIN, PLAN, 12, 20, "round 12 of 10"),
         (MessageType.TRAIN, PLAN, -1, 20, "round -1 of 10"),
         (MessageType.TRAIN, HARDER, 1, 20, "3 local epochs asked, 2 allowed"),
-        (MessageType.TRAIN, LONGER_ROUNDS, 1, 20, "3 local epochs asked, 2 allowed"),
+        (MessageType.TRAIN, MORE_STEPS, 1, 20, "51 local steps asked, 50 allowed"),
         (MessageType.TRAIN, LARGER, 1, 20, "batches of 129 asked, 128 allowed"),
         (MessageType.TRAIN, WIDER, 1, 20, "training of mvi is not allowed"),
         (MessageType.QUERY, PLAN, 0, 19, "19 training patients"),

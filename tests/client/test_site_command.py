@@ -133,9 +133,11 @@ def test_what_is_shared_follows_from_the_policy(here: Here) -> None:
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()
 
-    policy = replace(here.site.policy, tasks=("os",), max_rounds=7, max_local_epochs=3)
+    policy = replace(
+        here.site.policy, tasks=("os",), max_rounds=7, max_local_epochs=3, max_local_steps=9
+    )
     text = told(replace(here.site, policy=policy))
-    assert "trained here on os: at most 7 rounds of at most 3 epochs" in text
+    assert "trained here on os: at most 7 rounds of at most 3 epochs or 9 steps" in text
     assert "also of" not in text
     aged = told(replace(here.site, clinical_variables=("age", "log_afp")))
     assert "also of age, log_afp where the study reads them" in aged
