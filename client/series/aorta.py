@@ -7,7 +7,9 @@ where what surrounds it is neither like it, as in an organ, nor brighter, as aro
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
+
+from client.series.vessels import VesselShape, vessels
 
 Array = NDArray[np.float64]
 
@@ -20,11 +22,10 @@ _LEFT_MM = (-14.0, 45.0)
 _FORWARD_MM = (22.0, 80.0)
 # The vertebral body lies within these distances to the side and forwards.
 _VERTEBRA_MM = ((25.0, 33.0), (18.0, 42.0))
-_DISC_MM = 6.0
 _RING_MM = (13.0, 17.0)
-_MOST_UNEVEN_HU = 30.0
-_LIKE_HU = 20.0
-_BRIGHTER_HU = 40.0
+_AORTA = VesselShape(
+    disc_mm=6.0, ring_mm=_RING_MM, most_uneven_hu=30.0, most_like=0.6, most_brighter=0.2
+)
 
 
 def spinal_canal_mm(
@@ -88,38 +89,6 @@ def aorta_hu(
     allowed &= (ahead >= _FORWARD_MM[0]) & (ahead <= _FORWARD_MM[1])
     for aside, before in _VERTEBRA_MM:
         allowed &= ~((np.abs(across) < aside) & (ahead < before))
-    mean, vessel = _vessels(values, spacing_mm)
+    mean, vessel = vessels(values, spacing_mm, _AORTA)
     allowed &= vessel
     return float(mean[allowed].max()) if allowed.any() else None
-
-
-def _vessels(values: Array, spacing_mm: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the mean of the disc around each voxel, and whether the disc may be a vessel."""
-    disc = _kernel(0.0, _DISC_MM, spacing_mm)
-    ring = _kernel(*_RING_MM, spacing_mm)
-    smooth = ndimage.gaussian_filter(values, 1.0 / spacing_mm)
-    mean = _convolve(smooth, disc)
-    uneven = np.sqrt(np.maximum(_convolve(smooth**2, disc) - mean**2, 0))
-    like = np.zeros_like(mean)
-    brighter = np.zeros_like(mean)
-    height, width = ring.shape
-    padded = np.pad(smooth, ((height // 2,) * 2, (width // 2,) * 2), mode="edge")
-    for row, column in np.argwhere(ring > 0):
-        shifted = padded[row : row + mean.shape[0], column : column + mean.shape[1]]
-        like += (np.abs(shifted - mean) <= _LIKE_HU) / (ring > 0).sum()
-        brighter += (shifted > mean + _BRIGHTER_HU) / (ring > 0).sum()
-    return mean, (uneven <= _MOST_UNEVEN_HU) & (like <= 0.6) & (brighter <= 0.2)
-
-
-def _kernel(inner_mm: float, outer_mm: float, spacing_mm: float) -> Array:
-    reach = int(np.ceil(outer_mm / spacing_mm))
-    rows, columns = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
-    distance = np.hypot(rows, columns) * spacing_mm
-    kernel = ((distance >= inner_mm) & (distance <= outer_mm)).astype(np.float64)
-    return np.asarray(kernel / kernel.sum(), np.float64)
-
-
-def _convolve(values: Array, kernel: Array) -> Array:
-    reach = kernel.shape[0] // 2
-    padded = np.pad(values, reach, mode="edge")
-    return np.asarray(signal.fftconvolve(padded, kernel, mode="valid"), np.float64)

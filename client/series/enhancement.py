@@ -1,51 +1,80 @@
-"""What contrast medium has reached, seen in the image: the liver and the aorta.
+"""What contrast medium has reached, seen in the image: liver, aorta, portal vein and kidneys.
 
 Where names and times do not tell the phase, the image often does: the aorta is far brighter than
 the liver in the arterial phase, both are bright in the portal venous phase, and nearly alike in
 the delayed one (CT/MRI LI-RADS v2018 describes the phases by the same vessels). The limits below
 leave gaps between the phases: in a gap nothing is decided.
+
+Aorta and liver come first. Portal vein and kidneys are harder to find: they confirm, they raise
+a doubt, and only together they decide where aorta and liver leave a gap.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from client.imaging.grid import Scan, Volume
+from client.series import kidneys as renal
+from client.series import portal_vein
 from client.series.aorta import aorta_hu, spinal_canal_mm
-from shared.tasks import LIVER_LABEL, Phase
+from client.series.kidneys import Kidneys
+from client.series.levels import Level, distance_mm, liver_levels, read_below
+from shared.tasks import LIVER_LABEL, TUMOUR_LABEL, Phase
 
 SeenPhase = Phase | Literal["native"]
 
-_LEVELS = 7
 _LEAST_LIVER_MM2 = 1500.0
-# An axial scan's normal is along the patient, give or take a tilted gantry.
-_LEAST_AXIAL = 0.8
-_EDGE_MM = 4.0
-# Voxels of a slice are averaged in blocks up to this size.
-_COARSE_MM = 2.0
 
 
 @dataclass(frozen=True)
 class Enhancement:
-    """Attenuation of liver and aorta in one scan; None where it cannot be told."""
+    """Attenuation of organs in one scan; None where it cannot be told."""
 
     liver_hu: float | None
     aorta_hu: float | None
+    portal_hu: float | None = None
+    kidneys: Kidneys | None = None
 
     def __str__(self) -> str:
-        told = [
-            f"{name} {hu:.0f} HU"
-            for name, hu in (("aorta", self.aorta_hu), ("liver", self.liver_hu))
-            if hu is not None
-        ]
+        measured = {
+            "aorta": self.aorta_hu,
+            "liver": self.liver_hu,
+            "portal vein": self.portal_hu,
+        }
+        told = [f"{organ} {hu:.0f} HU" for organ, hu in measured.items() if hu is not None]
+        if self.kidneys is not None:
+            told.append(str(self.kidneys))
         return ", ".join(told) or "neither liver nor aorta can be told in the image"
+
+    @cached_property
+    def others(self) -> Mapping[str, frozenset[Phase]]:
+        """The phases that portal vein and kidneys may be, of those that tell any."""
+        aorta, liver = self.aorta_hu, self.liver_hu
+        told: dict[str, frozenset[Phase] | None] = {}
+        if self.portal_hu is not None and aorta is not None and liver is not None:
+            told["portal vein"] = portal_vein.possible_phases(self.portal_hu, aorta, liver)
+        if self.kidneys is not None:
+            told["kidneys"] = renal.possible_phases(self.kidneys, aorta)
+        return {organ: phases for organ, phases in told.items() if phases is not None}
+
+    @property
+    def decided_together(self) -> Phase | None:
+        """The one phase that portal vein and kidneys leave, or None."""
+        if len(self.others) < 2:
+            return None
+        common = frozenset.intersection(*self.others.values())
+        return next(iter(common)) if len(common) == 1 else None
+
+    def against(self, phase: SeenPhase) -> tuple[str, ...]:
+        """Return the organs that speak against a phase, of portal vein and kidneys."""
+        return tuple(organ for organ, phases in self.others.items() if phase not in phases)
 
 
 def seen_phase(enhancement: Enhancement) -> SeenPhase | None:
-    """Return the phase that the image shows beyond doubt, or None."""
+    """Return the phase that aorta and liver show beyond doubt, or None."""
     aorta, liver = enhancement.aorta_hu, enhancement.liver_hu
     if aorta is None or liver is None:
         return None
@@ -62,7 +91,7 @@ def seen_phase(enhancement: Enhancement) -> SeenPhase | None:
 
 
 def measure(scan: Scan, mask: Volume) -> Enhancement:
-    """Measure a scan at a few levels of the liver; only their slices are decoded.
+    """Measure a scan at a few levels of the liver and below; only their slices are decoded.
 
     Parameters
     ----------
@@ -74,95 +103,45 @@ def measure(scan: Scan, mask: Volume) -> Enhancement:
     Raises
     ------
     ImagingError
-        A slice is damaged.
+        A slice of the liver is damaged.
     """
-    normal = np.array(scan.grid.direction).reshape(3, 3)[:, 2]
-    levels = _levels(scan, mask) if abs(normal[2]) >= _LEAST_AXIAL else []
-    slices = [_Slice.read(scan, level, mask) for level in levels]
+    levels = liver_levels(scan, mask)
+    slices = [Level.read(scan, level, mask) for level in levels]
     liver = np.concatenate([s.liver_values() for s in slices]) if slices else np.zeros(0)
     area_mm2 = len(liver) * slices[0].spacing_mm ** 2 if slices else 0.0
+    liver_hu = float(np.median(liver)) if area_mm2 >= _LEAST_LIVER_MM2 else None
+    canal = _canal_mm(slices)
+    if canal is None:
+        return Enhancement(liver_hu, None)
+    found = Enhancement(liver_hu, _aorta(slices, canal))
+    if liver_hu is None:
+        return found
+    # From the highest to the lowest.
+    downwards = slices if scan.grid.direction[8] < 0 else slices[::-1]
     return Enhancement(
-        liver_hu=float(np.median(liver)) if area_mm2 >= _LEAST_LIVER_MM2 else None,
-        aorta_hu=_aorta(slices),
+        liver_hu,
+        found.aorta_hu,
+        _portal_vein(slices, canal, liver_hu),
+        _kidneys(
+            [*downwards, *read_below(scan, levels, mask)],
+            canal,
+            liver_hu,
+            distance_mm(scan, levels),
+        ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Slice:
-    """One axial slice, coarse enough for vessels, and where its voxels lie.
-
-    Attributes
-    ----------
-    hu : ndarray, shape (H, W)
-    liver : ndarray of bool, shape (H, W)
-    x_mm, y_mm : ndarray, shape (H, W)
-        The patient's left and back are positive.
-    """
-
-    hu: NDArray[np.float64]
-    liver: NDArray[np.bool_]
-    x_mm: NDArray[np.float64]
-    y_mm: NDArray[np.float64]
-    spacing_mm: float
-
-    @classmethod
-    def read(cls, scan: Scan, level: int, mask: Volume) -> "_Slice":
-        _, height, width = scan.grid.whole
-        hu = scan.read((slice(level, level + 1), height, width))[0].astype(np.float64)
-        spacing = float(scan.grid.spacing_mm[0])
-        block = max(1, int(_COARSE_MM / spacing))
-        hu = _in_blocks(hu, block)
-        rows, columns = np.indices(hu.shape) * block + (block - 1) / 2
-        indices = np.stack([columns, rows, np.full(hu.shape, level)], axis=-1).reshape(-1, 3)
-        points = scan.grid.points_mm(indices)
-        liver = (_labels_at(mask, points) == LIVER_LABEL).reshape(hu.shape)
-        x, y = (points[:, axis].reshape(hu.shape) for axis in (0, 1))
-        return cls(hu, liver, x, y, spacing * block)
-
-    def liver_values(self) -> NDArray[np.float64]:
-        """Return HU of the liver away from its edge."""
-        steps = max(1, round(_EDGE_MM / self.spacing_mm))
-        inside = ndimage.binary_erosion(self.liver, iterations=steps)
-        return self.hu[inside]
-
-
-def _labels_at(mask: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the label nearest to each point, shape (n,); 0 outside the mask."""
-    x, y, z = mask.grid.indices(points_mm).round().astype(int).T
-    depth, height, width = mask.voxels.shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (z >= 0) & (z < depth)
-    labels = np.zeros(len(points_mm), np.uint8)
-    labels[inside] = mask.voxels[z[inside], y[inside], x[inside]]
-    return labels
-
-
-def _in_blocks(values: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-    height, width = (length // block * block for length in values.shape)
-    blocks = values[:height, :width].reshape(height // block, block, width // block, block)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float64)
-
-
-def _levels(scan: Scan, mask: Volume) -> list[int]:
-    """Return slices of a scan that lie evenly in the middle of the liver."""
-    depths = np.flatnonzero((mask.voxels == LIVER_LABEL).any(axis=(1, 2)))
-    if not len(depths):
-        return []
-    middles = []
-    for depth in (depths[0], depths[-1]):
-        rows, columns = np.nonzero(mask.voxels[depth] == LIVER_LABEL)
-        middles.append([float(columns.mean()), float(rows.mean()), float(depth)])
-    ends = np.sort(scan.grid.indices(mask.grid.points_mm(np.array(middles)))[:, 2])
-    margin = 0.15 * (ends[1] - ends[0])
-    wanted = np.unique(np.linspace(ends[0] + margin, ends[1] - margin, _LEVELS).round())
-    return [int(level) for level in wanted if 0 <= level < scan.grid.size[2]]
-
-
-def _aorta(slices: list[_Slice]) -> float | None:
+def _canal_mm(slices: list[Level]) -> tuple[float, float] | None:
     canals = [spinal_canal_mm(s.hu, s.x_mm, s.y_mm, s.spacing_mm) for s in slices]
     found = np.array([canal for canal in canals if canal is not None])
     if len(found) < 2:
         return None
-    canal_x, canal_y = np.median(found, axis=0)
+    x, y = np.median(found, axis=0).tolist()
+    return x, y
+
+
+def _aorta(slices: list[Level], canal: tuple[float, float]) -> float | None:
+    canal_x, canal_y = canal
     values = [aorta_hu(s.hu, s.x_mm - canal_x, s.y_mm - canal_y, s.spacing_mm) for s in slices]
     told = [value for value in values if value is not None]
     if len(told) < max(3, len(slices) // 2):
@@ -171,3 +150,30 @@ def _aorta(slices: list[_Slice]) -> float | None:
     middle = float(np.median(told))
     close = [value for value in told if abs(value - middle) <= max(20.0, 0.15 * middle)]
     return middle if len(close) >= 0.6 * len(told) else None
+
+
+def _portal_vein(slices: list[Level], canal: tuple[float, float], liver_hu: float) -> float | None:
+    x, y = canal
+    return portal_vein.of_levels(
+        [
+            portal_vein.portal_vein_hu(
+                s.hu, s.labels, s.x_mm - x, y - s.y_mm, s.spacing_mm, liver_hu
+            )
+            for s in slices
+        ]
+    )
+
+
+def _kidneys(
+    slices: list[Level], canal: tuple[float, float], liver_hu: float, distance: float
+) -> Kidneys | None:
+    x, y = canal
+    sides = []
+    for side in (-1.0, 1.0):
+        cuts = []
+        for s in slices:
+            taken = (s.labels == LIVER_LABEL) | (s.labels == TUMOUR_LABEL)
+            aside, forward = side * (s.x_mm - x), y - s.y_mm
+            cuts.append(renal.kidney_cut(s.hu, taken, aside, forward, s.spacing_mm, liver_hu))
+        sides.append(cuts)
+    return renal.kidneys_of(sides, distance)

@@ -82,22 +82,33 @@ def weigh(candidate: Candidate) -> Judgement:
 
     Two kinds of evidence that agree are sure (high), one alone is not so sure (medium), and one
     that something speaks against is used with doubt (low) or, where the image shows another
-    phase than the name and nothing else helps, not at all.
+    phase than the name and nothing else helps, not at all. In the image aorta and liver decide:
+    portal vein and kidneys confirm, raise a doubt, and decide together where all else is silent.
     """
     told, timed, seen = candidate.verdict.phase, candidate.timed, candidate.seen
     evidence = _evidence(candidate)
-    if (seen == "native" and told is None) or _before_contrast(candidate):
+    native = seen == "native" and told is None and not _against(candidate, seen)
+    if native or _before_contrast(candidate):
         return Judgement(None, None, evidence, "native: without contrast medium", native=True)
     votes = [phase for phase in (told, timed, seen) if phase is not None]
+    together = None if candidate.enhancement is None else candidate.enhancement.decided_together
     if not votes:
+        if together is not None:
+            return Judgement(together, "low", evidence)
         return Judgement(None, None, evidence, candidate.verdict.reason)
     winner = max(votes, key=votes.count)
+    organs = " and ".join(_against(candidate, winner))
+    if organs and votes == [seen]:
+        reason = f"its aorta and liver show {_text(winner)}, its {organs} another phase"
+        return Judgement(None, None, evidence, reason)
     against = [phase for phase in votes if phase != winner]
     if winner == "native" or (against and votes.count(winner) == 1):
         return Judgement(None, None, evidence, f"its {_contradiction(told, timed, seen)}")
+    if organs:
+        return Judgement(winner, "low", f"{evidence}; but {organs}: another phase")
     if against:
         return Judgement(winner, "low", evidence)
-    if votes.count(winner) > 1:
+    if votes.count(winner) > 1 or (seen is None and together == winner):
         return Judgement(winner, "high", evidence)
     alone: Confidence = candidate.verdict.confidence if told is not None else "medium"
     return Judgement(winner, alone, evidence)
@@ -192,7 +203,7 @@ def _inside(scan: Scan, points_mm: NDArray[np.float64]) -> float:
 def _evidence(candidate: Candidate) -> str:
     told = []
     if candidate.verdict.phase is not None:
-        told.append(f"name: {candidate.verdict.phase.replace('_', ' ')}")
+        told.append(f"name: {_text(candidate.verdict.phase)}")
     if candidate.seconds is not None:
         told.append(f"time: {candidate.seconds:.0f} s after contrast")
     if candidate.enhancement is not None:
@@ -200,10 +211,18 @@ def _evidence(candidate: Candidate) -> str:
     return "; ".join(told) or "nothing tells the phase"
 
 
+def _against(candidate: Candidate, phase: SeenPhase) -> tuple[str, ...]:
+    return () if candidate.enhancement is None else candidate.enhancement.against(phase)
+
+
 def _contradiction(told: Phase | None, timed: Phase | None, seen: SeenPhase | None) -> str:
     parts = [
-        f"{what} {phase.replace('_', ' ')}"
+        f"{what} {_text(phase)}"
         for what, phase in (("name says", told), ("time means", timed), ("image shows", seen))
         if phase is not None
     ]
     return ", its ".join(parts)
+
+
+def _text(phase: SeenPhase) -> str:
+    return phase.replace("_", " ")

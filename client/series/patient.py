@@ -21,7 +21,7 @@ from client.series.stacks import find_stacks
 from shared.tasks import PHASES, Phase
 
 # Raised whenever the same files begin to give another choice: what was kept before is left.
-CHOICE_VERSION = 1
+CHOICE_VERSION = 2
 
 
 def is_mixed(folder: Path) -> bool:

@@ -37,6 +37,8 @@ class Series:
         What the image shows, of `HU`.
     time : str
         Of acquisition; empty leaves it out.
+    vein_hu, kidney_hu : float or tuple, optional
+        A vein in the liver, and the left kidney's cortex and medulla, where they are to be seen.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Series:
     modality: str = "CT"
     levels: tuple[int, int] = (0, SHAPE[0])
     header: Callable[[pydicom.Dataset], None] | None = None
+    vein_hu: float | None = None
+    kidney_hu: tuple[float, float] | None = None
 
 
 NATIVE = Series("native", "Liver w/o", "native", "095900", 2)
@@ -98,6 +102,16 @@ def trunk(seen: str) -> NDArray[np.int16]:
     return np.asarray((hu + noise + 0 * z).round(), np.int16)
 
 
+def _with_organs(hu: NDArray[np.int16], one: Series) -> NDArray[np.int16]:
+    x, y, z = positions_mm()
+    if one.vein_hu is not None:
+        hu[(np.abs(y + 45) < 6) & (np.abs(x + 70) < 32)] = one.vein_hu
+    for part, value in zip((28.0, 20.0), one.kidney_hu or (), strict=False):
+        away = ((x - 66) / part) ** 2 + ((y - 30) / part) ** 2 + (z / (part + 18)) ** 2
+        hu[away < 1] = value
+    return hu
+
+
 def write(patient: Path, *series: Series, mask: bool = True) -> Path:
     """Write a patient's folder: the series in nested folders, and the mask."""
     for number, one in enumerate(series):
@@ -113,7 +127,7 @@ def write(patient: Path, *series: Series, mask: bool = True) -> Path:
 
 def _write_one(folder: Path, one: Series) -> None:
     first, last = one.levels
-    hu = trunk(one.seen)[first:last]
+    hu = _with_organs(trunk(one.seen), one)[first:last]
     origin = (*ORIGIN_MM[:2], ORIGIN_MM[2] + first * SPACING_MM[2])
 
     def change(number: int, header: pydicom.Dataset) -> None:

@@ -11,7 +11,7 @@ from client.series.enhancement import Enhancement, measure, seen_phase
 from tests.client.series.mixed_folder import HU, ORIGIN_MM, SPACING_MM, labels, trunk
 
 REAL = Path(__file__).resolve().parents[4] / "shared/data/ct/totalsegmentator"
-LIVER, AORTA = 5, 52
+LIVER, AORTA, PORTAL_VEIN = 5, 52, 64
 
 
 def volume(voxels: NDArray[np.generic]) -> Volume:
@@ -78,6 +78,9 @@ def test_a_real_series_shows_its_phase() -> None:
     assert found.aorta_hu == pytest.approx(np.median(hu[marks == AORTA]), rel=0.07)
     assert found.liver_hu == pytest.approx(np.median(hu[marks == LIVER]), abs=4)
     assert seen_phase(found) == "portal_venous"
+    assert found.portal_hu == pytest.approx(np.median(hu[marks == PORTAL_VEIN]), rel=0.07)
+    assert found.others == {"portal vein": {"portal_venous", "delayed"}}
+    assert found.kidneys is None  # they lie below the series
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real series are not beside the project")
@@ -93,3 +96,4 @@ def test_a_real_native_scan_is_called_no_phase(scan: str, organs: str) -> None:
     found = measure(open_scan(REAL / scan), Volume.of(liver))
     assert found.liver_hu == pytest.approx(45, abs=4)
     assert seen_phase(found) in (None, "native")
+    assert found.others == {}
