@@ -99,3 +99,10 @@ def composed(name: str, *overrides: str) -> dict[str, object]:
         values = OmegaConf.to_container(compose(name, list(overrides)))
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+@pytest.mark.parametrize("name", ["simulation", "server", "client", "provision"])
+def test_no_command_leaves_a_log_file_where_it_is_called(name: str) -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        hydra = compose(name, return_hydra_config=True).hydra
+    assert set(hydra.job_logging.handlers) == {"console"}
