@@ -19,7 +19,13 @@ from client.region import Region, build_region, build_roi
 from client.series.choose import Choice
 from client.series.override import FILE as PHASES_FILE
 from client.series.override import NamedOfPatient, read_named_phases
-from client.series.patient import ChoiceStore, choose_for_patient, is_mixed, mixed_files
+from client.series.patient import (
+    ChoiceStore,
+    choose_for_patient,
+    is_mixed,
+    mixed_files,
+    note_on_others,
+)
 from client.series.rows import SeriesRow
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Labels
@@ -229,6 +235,9 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
     except ImagingError as error:
         return replace(_refused(error.reason, error.file, task.folder), series=rows)
     roi, problems = found
+    note = note_on_others(task.folder)
+    if note is not None:
+        problems = (*problems, (note, "."))
     return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows, fresh)
 
 

@@ -153,12 +153,10 @@ def _aorta(slices: list[Level], canal: tuple[float, float]) -> float | None:
 
 
 def _portal_vein(slices: list[Level], canal: tuple[float, float], liver_hu: float) -> float | None:
-    x, y = canal
+    _, y = canal
     return portal_vein.of_levels(
         [
-            portal_vein.portal_vein_hu(
-                s.hu, s.labels, s.x_mm - x, y - s.y_mm, s.spacing_mm, liver_hu
-            )
+            portal_vein.portal_vein_hu(s.hu, s.labels, y - s.y_mm, s.spacing_mm, liver_hu)
             for s in slices
         ]
     )

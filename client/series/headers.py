@@ -119,6 +119,15 @@ def dicom_candidates(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]
     )
 
 
+def has_dicom_mark(file: Path) -> bool:
+    """Return whether a file begins as a DICOM file does (PS3.10, 7.1)."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
 def read_headers(files: Sequence[Path]) -> tuple[list[SliceHeader], list[Path]]:
     """Read headers; the second list holds the files that are no readable DICOM."""
     headers, unreadable = [], []

@@ -22,12 +22,16 @@ Array = NDArray[np.float64]
 # Where a kidney lies from the spinal canal: aside and forwards.
 _ASIDE_MM = (14.0, 125.0)
 _FORWARD_MM = (-50.0, 85.0)
-_CENTRE_MM = ((28.0, 95.0), (-20.0, 65.0))
+_CENTRE_MM = ((28.0, 95.0), (0.0, 65.0))
 _VERTEBRA_MM = (26.0, 45.0)
 # A cross-section: its area, the radius of the largest disc in it, and how long it may be.
 _AREA_MM2 = (700.0, 5000.0)
 _RADIUS_MM = (12.0, 36.0)
 _LONGEST_MM = 95.0
+# The part of its convex hull that it fills, its inside counted: an arc of rib does not.
+_LEAST_SOLID = 0.35
+# Neither lung nor gas lies within a kidney.
+_GAS_HU = -250.0
 _ABOVE_LIVER_HU = (25.0, 45.0, 65.0, 90.0)
 # Of a healthy adult's kidney at most half, to several times one: a part may be out of the scan.
 _VOLUME_ML = (60.0, 450.0)
@@ -129,6 +133,7 @@ def kidney_cut(
             whole
             for whole in (_filled(pieces == n) for n in range(1, count + 1))
             if _is_kidney(whole, window[part], aside, forward, spacing_mm)
+            and not (smooth[whole] < _GAS_HU).any()
         ]
         if len(found) == 1:
             return _cut(smooth, found[0], aside, forward, spacing_mm)
@@ -188,7 +193,10 @@ def possible_phases(kidneys: Kidneys, aorta_hu: float | None) -> frozenset[Phase
 
 
 def _filled(piece: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a piece with its sinus and the medulla that its cortex encloses: its convex hull."""
+    """Return a piece's convex hull: with the sinus, and the medulla that the cortex encloses.
+
+    Empty where the piece fills too little of it.
+    """
     filled = np.zeros_like(piece)
     corners = np.argwhere(piece)
     if (np.ptp(corners, axis=0) < 2).any():
@@ -199,7 +207,8 @@ def _filled(piece: NDArray[np.bool_]) -> NDArray[np.bool_]:
     hull = ConvexHull(corners).equations
     inside = (places @ hull[:, :2].T + hull[:, 2] <= 1e-9).all(axis=1)
     filled[box] = inside.reshape(high - low)
-    return filled
+    solid = ndimage.binary_fill_holes(piece).sum() / max(1, filled.sum())
+    return filled if solid >= _LEAST_SOLID else np.zeros_like(piece)
 
 
 def _is_kidney(

@@ -14,7 +14,7 @@ from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume
 from client.imaging.read import case_files, find_mask, has_phases, read_mask
 from client.series.choose import Choice, choose_phases
-from client.series.headers import SliceHeader, dicom_candidates, read_headers
+from client.series.headers import SliceHeader, dicom_candidates, has_dicom_mark, read_headers
 from client.series.rows import SeriesRow
 from client.series.screen import reason_to_pass_over
 from client.series.stacks import find_stacks
@@ -30,6 +30,16 @@ def is_mixed(folder: Path) -> bool:
     The contract's layout is the site's own word and is not second-guessed.
     """
     return not has_phases(folder) and bool(mixed_files(folder))
+
+
+def note_on_others(folder: Path) -> str | None:
+    """Return what is told of DICOM files that lie beside the contract's phases; None for none.
+
+    They are not looked at: whether a phase is missing among them, the site must say.
+    """
+    if not has_phases(folder) or not any(has_dicom_mark(file) for file in mixed_files(folder)):
+        return None
+    return "used, though other DICOM files lie beside its phases, which are not looked at"
 
 
 def mixed_files(folder: Path) -> list[Path]:

@@ -23,10 +23,8 @@ _VEIN = VesselShape(
 _NOTCH_MM = 8.0
 _EDGE_MM = 4.0
 _TUMOUR_MM = 6.0
-# How far the right kidney reaches forwards from the spinal canal, and the vena cava beside it.
-_KIDNEY_FORWARD_MM = 56.0
-_CAVA_FORWARD_MM = 68.0
-_CAVA_ACROSS_MM = (-48.0, 12.0)
+# Right kidney and vena cava lie nearer to the spinal canal than this, the hilum before them.
+_LEAST_FORWARD_MM = 68.0
 # A vein stands out from the liver by so much, and by so many times the liver's own spread.
 _ABOVE_LIVER_HU = 14.0
 _ABOVE_SPREAD = 2.5
@@ -39,7 +37,6 @@ _LEAST_LEVELS = 2
 def portal_vein_hu(
     hu: Array,
     labels: NDArray[np.uint8],
-    across_mm: Array,
     forward_mm: Array,
     spacing_mm: float,
     liver_hu: float,
@@ -54,13 +51,12 @@ def portal_vein_hu(
     hu : ndarray, shape (H, W)
     labels : ndarray, shape (H, W)
         0 background, 1 liver, 2 tumour.
-    across_mm, forward_mm : ndarray, shape (H, W)
-        Positions from the spinal canal: the patient's left and front are positive.
+    forward_mm : ndarray, shape (H, W)
+        Positions from the spinal canal: the patient's front is positive.
     spacing_mm, liver_hu : float
     """
     searched = _searched(labels, spacing_mm)
-    cava = (across_mm >= _CAVA_ACROSS_MM[0]) & (across_mm <= _CAVA_ACROSS_MM[1])
-    searched &= forward_mm >= np.where(cava, _CAVA_FORWARD_MM, _KIDNEY_FORWARD_MM)
+    searched &= forward_mm >= _LEAST_FORWARD_MM
     if not searched.any():
         return None
     reach = int(np.ceil(_VEIN.ring_mm[1] / spacing_mm)) + 1

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from client.cohort import PreparedSite, SiteFolderError, prepare_site
+from client.evidence.reasons import reason_code
 from client.imaging.cache import load_roi
 from client.series.rows import write_series
 from tests.client.patients import GOOD_ROW, SMALL, write_clinical
@@ -152,6 +153,21 @@ def test_burned_in_annotations_are_refused_under_the_contracts_names_too(site: P
     prepared = prepare(site)
     assert prepared.cases[0].present == (False, True, False)
     assert "burned-in annotations" in prepared.set_aside[0].reason
+
+
+def test_other_series_beside_the_contracts_phases_are_told(site: Path) -> None:
+    shutil.rmtree(site / "a" / "DICOM" / "ST0" / "SE0")  # the native series
+    for phase, place in (("arterial", "ST1/SE1"), ("portal_venous", "ST0/SE2")):
+        (site / "a" / "DICOM" / place).rename(site / "a" / phase)
+    note = "used, though other DICOM files lie beside its phases, which are not looked at"
+    for _ in range(2):  # told again where the region is taken from the cache
+        prepared = prepare(site)
+        assert prepared.cases[0].present == (True, True, False)
+        assert [(row.patient_id, row.reason) for row in prepared.set_aside] == [("a", note)]
+        assert reason_code(note) == "used-with-a-note"
+    shutil.rmtree(site / "a" / "DICOM")
+    (site / "a" / "notes.txt").write_text("no DICOM")
+    assert prepare(site).set_aside == ()
 
 
 def poisoned(header: pydicom.Dataset) -> None:
