@@ -6,20 +6,16 @@ part. Each test prints what its fault cost: ``make faults``.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from server.checkpoint import Checkpoint
-from shared.algorithm import AlgorithmSettings
-from shared.plan import OptimisationSettings, Plan
-from tests.faults.cohort import plan_of, simulate
+from tests.faults.cohort import plan_of
+from tests.faults.expected import NAMES, VICTIM, assert_expected, rounds_kept, took_part
 from tests.faults.federation import (
     NGINX,
     PATIENCE_S,
     Federation,
-    last_checkpoint,
     open_federation_of,
 )
 from tests.polling import wait_until
@@ -29,8 +25,6 @@ pytestmark = [
     pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed"),
 ]
 
-NAMES = ("site_1", "site_2", "site_3")
-VICTIM = "site_3"
 ROUNDS = 2
 SENT, RECEIVED = "Sent successfully", "Receiving: train"
 
@@ -60,26 +54,6 @@ def wait_for_message(federation: Federation, site: str, run: int, kind: str) -> 
         lambda: any(line["kind"] == kind for line in federation.audit_lines(site, run)),
         PATIENCE_S,
     )
-
-
-def took_part(checkpoint: Checkpoint) -> list[list[str]]:
-    """Return the sites whose updates count, round by round."""
-    return [sorted(record["sites"]) for record in checkpoint.history[1:]]
-
-
-def assert_expected(federation: Federation, plan: Plan, state: Path) -> Checkpoint:
-    """Compare final weights with a simulation in which the same sites took part."""
-    found = last_checkpoint(plan, state)
-    assert found.finished
-    missing = {
-        number: set(NAMES) - set(sites) for number, sites in enumerate(took_part(found), start=1)
-    }
-    folder = state.with_name(f"{state.name}-simulated")
-    expected = simulate(federation.root, NAMES, plan, folder, missing=missing)
-    assert took_part(expected) == took_part(found)
-    for key, value in expected.weights.items():
-        assert value.tobytes() == found.weights[key].tobytes(), key
-    return found
 
 
 def tell(fault: str, began: float, undisturbed_s: float) -> None:
@@ -164,50 +138,6 @@ def test_a_killed_server_app_is_submitted_again_and_goes_on(
     assert_expected(federation, plan, state)
     trained = [line["round"] for line in federation.audit_lines(VICTIM, again)]
     assert 1 not in trained, "a round that was kept is not trained again"
-
-
-def test_a_restarted_node_and_a_run_submitted_again_find_what_the_site_remembers(
-    federation: Federation, undisturbed_s: float
-) -> None:
-    federation.wait_for_sites(*NAMES)
-    plan, state = scaffold(plan_of(ROUNDS, seed=5)), federation.root / "scaffold"
-    began = time.monotonic()
-    run = federation.submit(plan, state, NAMES, minimum_sites=3)
-    wait_until("round 1 is kept", lambda: rounds_kept(plan, state) >= 1, PATIENCE_S)
-    federation.kill("coordinator", "flwr-serverapp")
-    assert federation.wait_for_end(run) == "finished:failed"
-    said = federation.log(VICTIM).count("SuperNode ID")
-    federation.kill(VICTIM, "flower-supernode")
-    wait_until(
-        "the node is back",
-        lambda: federation.log(VICTIM).count("SuperNode ID") > said,
-        PATIENCE_S,
-    )
-    federation.wait_for_sites(*NAMES)
-    again = federation.submit(plan, state, NAMES, minimum_sites=3)
-    assert federation.wait_for_end(again) == "finished:completed"
-    tell("kill -9 of the ServerApp and of a site's node, with SCAFFOLD", began, undisturbed_s)
-    found = assert_expected(federation, plan, state)
-    assert took_part(found) == [list(NAMES)] * ROUNDS
-    assert any(value.any() for value in found.memory.values())
-
-
-def scaffold(plan: Plan) -> Plan:
-    """Return the plan with control variates, which sites keep from round to round."""
-    return replace(
-        plan,
-        optimisation=OptimisationSettings(
-            optimiser="sgd", learning_rate=0.02, head_learning_rate=0.05, batch_size=2
-        ),
-        algorithm=AlgorithmSettings(control_variates=True),
-    )
-
-
-def rounds_kept(plan: Plan, state: Path) -> int:
-    try:
-        return last_checkpoint(plan, state).round
-    except AssertionError:
-        return -1
 
 
 def break_table(folder: Path) -> Callable[[], object]:
