@@ -28,7 +28,7 @@ from client.series.patient import (
 )
 from client.series.rows import SeriesRow
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import PHASES, Labels
+from shared.tasks import PHASES, TASKS, Labels, Task
 
 logger = logging.getLogger("hepafed.client")
 
@@ -66,6 +66,11 @@ class PreparedCase:
     present: tuple[bool, ...]
     labels: Labels
     clinical: Variables = ()
+
+
+def labelled(cases: Sequence[PreparedCase]) -> dict[Task, int]:
+    """Return how many patients have each task's label."""
+    return {task: sum(getattr(case.labels, task) is not None for case in cases) for task in TASKS}
 
 
 @dataclass(frozen=True, order=True)

@@ -1,5 +1,6 @@
 """One round of learning at a site: what is recalled, judged, trained, kept and told."""
 
+from client.cohort import labelled
 from client.control import ControlVariate
 from client.evaluation import judge
 from client.memory import memory_of
@@ -9,7 +10,6 @@ from client.split import Split
 from client.training import train_locally
 from shared.model import MultiTaskNet
 from shared.protocol import ErrorCode, Instruction, ProtocolError, Update, check_weights
-from shared.tasks import TASKS
 from shared.weights import Weights, weights_of
 
 
@@ -57,15 +57,11 @@ def train_round(
     weights = weights_of(model)
     check_weights(weights, weights)
     keep_own_part(model, weights, site, instruction)
-    labelled = {
-        task: sum(getattr(case.labels, task) is not None for case in split.training)
-        for task in TASKS
-    }
     return Update(
         site=site.name,
         weights=weights,
         patients=len(split.training),
-        labelled=labelled,
+        labelled=labelled(split.training),
         loss=loss,
         seconds=0.0,
         judgement=judgement,

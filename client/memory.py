@@ -6,7 +6,6 @@ on Ray and in process.
 """
 
 import logging
-import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from safetensors.numpy import load_file, save
 
 from client.site import Site
 from shared.config import to_json
+from shared.durable_file import write_durably
 from shared.plan import Plan
 from shared.protocol import ErrorCode, ProtocolError
 from shared.weights import Weights
@@ -58,13 +58,7 @@ class SiteMemory:
     def keep(self, kind: Kind, round_number: int, arrays: Weights) -> None:
         """Keep arrays, on the disk before this returns, in place of any kept before."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(kind, round_number)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(save(arrays))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_durably(self._path(kind, round_number), save(arrays))
 
     def forget(self, kind: Kind, round_number: int, *, but: int) -> None:
         """Remove what is older than a few rounds, and what is of later ones, but one round's.

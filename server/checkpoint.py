@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from server.optimiser import Memory
+from shared.durable_file import write_durably
 from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.server")
@@ -98,7 +98,7 @@ def save(checkpoint: Checkpoint, identity: str, folder: Path) -> None:
     }
     content = json.dumps(state, allow_nan=False).encode()
     serial = 1 + max((_serial(path) for path in _states(folder)), default=0)
-    _write(folder / f"checkpoint-{serial:06d}-{_digest(content)}.json", content)
+    write_durably(folder / f"checkpoint-{serial:06d}-{_digest(content)}.json", content)
     _remove_what_nobody_needs(folder)
 
 
@@ -161,27 +161,12 @@ def _write_arrays(arrays: dict[str, NDArray[Any]] | None, folder: Path) -> str |
     content = safetensors.save({key: np.ascontiguousarray(a) for key, a in arrays.items()})
     path = folder / f"{_digest(content)}.safetensors"
     if not _is_whole(path):
-        _write(path, content)
+        write_durably(path, content)
     return path.name
 
 
 def _read_arrays(name: str | None, folder: Path) -> dict[str, NDArray[Any]] | None:
     return None if name is None else dict(safetensors.load(_verified(folder / name)))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write and rename; both are on the disk, not only promised, when this returns."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _verified(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from client.batches import roi_of
-from client.cohort import PreparedCase, SetAside
+from client.cohort import PreparedCase, SetAside, labelled
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts
@@ -86,7 +86,7 @@ def describe_cohort(cases: Cases, follow_up: TimeGrid, rule: Rule) -> CohortDesc
             phases=dict.fromkeys(PHASES, None),
             manufacturers=dict.fromkeys(MANUFACTURERS, None),
         )
-    known = {task: sum(getattr(case.labels, task) is not None for case in cases) for task in TASKS}
+    known = labelled(cases)
     return CohortDescription(
         patients=patients,
         known={task: rule.told_part(known[task], patients) for task in TASKS},

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from client.series.vessels import VesselShape, vessels
+from client.series.vessels import VesselShape, steps_of, vessels
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def spinal_canal_mm(
         return None
     left, right = np.percentile(x_mm[body], (2, 98))
     front, back = np.percentile(y_mm[body], (2, 98))
-    gap = max(1, round(_GAP_MM / spacing_mm))
+    gap = steps_of(_GAP_MM, spacing_mm)
     bone = ndimage.binary_closing(hu > _BONE_HU, iterations=gap)
     holes = ndimage.binary_fill_holes(bone) & (hu < _BONE_HU)
     holes = ndimage.binary_opening(holes, iterations=gap)

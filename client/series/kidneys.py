@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from client.series.vessels import steps_of
 from shared.tasks import Phase
 
 Array = NDArray[np.float64]
@@ -126,7 +127,7 @@ def kidney_cut(
     allowed &= (aside > _VERTEBRA_MM[0]) | (forward > _VERTEBRA_MM[1])
     for above_hu in _ABOVE_LIVER_HU:
         bright = ndimage.binary_opening(
-            allowed & (smooth > liver_hu + above_hu), iterations=_steps(2.0, spacing_mm)
+            allowed & (smooth > liver_hu + above_hu), iterations=steps_of(2.0, spacing_mm)
         )
         pieces, count = ndimage.label(bright)
         found = [
@@ -241,7 +242,7 @@ def _cut(
     cortex = smooth[shell & (smooth > _NO_PARENCHYMA_HU)]
     bright_hu = float(np.percentile(cortex, 70)) + _EXCRETED_HU / 3
     other = whole & ((smooth < _NO_PARENCHYMA_HU) | (smooth > bright_hu))
-    blurred = ndimage.binary_dilation(other, iterations=_steps(_BLUR_MM, spacing_mm))
+    blurred = ndimage.binary_dilation(other, iterations=steps_of(_BLUR_MM, spacing_mm))
     deep = (depth_mm >= _MEDULLA_DEPTH_MM) & ~blurred
     return KidneyCut(
         centre_mm=(float(aside[whole].mean()), float(forward[whole].mean())),
@@ -270,7 +271,3 @@ def _longest(cuts: Sequence[KidneyCut | None]) -> list[KidneyCut]:
 def _whole(run: Sequence[KidneyCut], level_distance_mm: float) -> bool:
     volume_ml = sum(cut.area_mm2 for cut in run) * level_distance_mm / 1000
     return len(run) >= _LEAST_LEVELS and _VOLUME_ML[0] <= volume_ml <= _VOLUME_ML[1]
-
-
-def _steps(length_mm: float, spacing_mm: float) -> int:
-    return max(1, round(length_mm / spacing_mm))

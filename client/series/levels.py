@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume
+from client.series.vessels import steps_of
 from shared.tasks import LIVER_LABEL
 
 _LEVELS = 7
@@ -62,7 +63,7 @@ class Level:
 
     def liver_values(self) -> NDArray[np.float64]:
         """Return HU of the liver away from its edge."""
-        steps = max(1, round(_EDGE_MM / self.spacing_mm))
+        steps = steps_of(_EDGE_MM, self.spacing_mm)
         inside = ndimage.binary_erosion(self.labels == LIVER_LABEL, iterations=steps)
         return self.hu[inside]
 

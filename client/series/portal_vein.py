@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from client.series.vessels import VesselShape, vessels
+from client.series.vessels import VesselShape, steps_of, vessels
 from shared.tasks import LIVER_LABEL, TUMOUR_LABEL, Phase
 
 Array = NDArray[np.float64]
@@ -111,14 +111,10 @@ def _brightest(
 def _searched(labels: NDArray[np.uint8], spacing_mm: float) -> NDArray[np.bool_]:
     """Return where the vein is looked for: the liver and its notches, away from tumour and edge."""
     whole = (labels == LIVER_LABEL) | (labels == TUMOUR_LABEL)
-    notch = _steps(_NOTCH_MM, spacing_mm)
+    notch = steps_of(_NOTCH_MM, spacing_mm)
     closed = ndimage.binary_closing(np.pad(whole, notch), iterations=notch)
     closed = ndimage.binary_fill_holes(closed[notch:-notch, notch:-notch])
-    inside = ndimage.binary_erosion(closed, iterations=_steps(_EDGE_MM, spacing_mm))
+    inside = ndimage.binary_erosion(closed, iterations=steps_of(_EDGE_MM, spacing_mm))
     tumour = labels == TUMOUR_LABEL
-    near = ndimage.binary_dilation(tumour, iterations=_steps(_TUMOUR_MM, spacing_mm))
+    near = ndimage.binary_dilation(tumour, iterations=steps_of(_TUMOUR_MM, spacing_mm))
     return np.asarray(inside & ~near, np.bool_)
-
-
-def _steps(length_mm: float, spacing_mm: float) -> int:
-    return max(1, round(length_mm / spacing_mm))

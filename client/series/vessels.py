@@ -35,6 +35,11 @@ class VesselShape:
     most_brighter: float
 
 
+def steps_of(length_mm: float, spacing_mm: float) -> int:
+    """Return how many voxels, at least one, a length in a slice is."""
+    return max(1, round(length_mm / spacing_mm))
+
+
 def vessels(
     values: Array, spacing_mm: float, shape: VesselShape
 ) -> tuple[Array, NDArray[np.bool_]]:

@@ -86,7 +86,7 @@ def values_of(runs: Sequence[InternalRun], metric: str) -> Values:
 
 
 def mean_of_metrics(runs: Sequence[InternalRun]) -> Values:
-    """Return the mean of all metrics over the seeds: what rounds are chosen by."""
+    """Return the mean of all metrics over the seeds."""
     values: Values = np.mean([values_of(runs, metric) for metric in METRICS], axis=0)
     return values
 
