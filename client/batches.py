@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from client.imaging.roi import Roi
 from shared.losses.multitask import Targets, targets_from_labels
 from shared.model import RoiBatch
 from shared.tasks import Labels
+
+# Batches, and their labels.
+Batches = Iterator[tuple[RoiBatch, Targets]]
 
 
 def roi_of(case: PreparedCase) -> Roi:
@@ -58,7 +62,7 @@ def shuffled(
     batch_size: int,
     generator: torch.Generator,
     clinical_variables: Sequence[str] = (),
-) -> Iterator[tuple[RoiBatch, Targets]]:
+) -> Batches:
     """Yield all cases once, in random order; batches are full, as from `in_order`."""
     order = torch.randperm(len(cases), generator=generator).tolist()
     return in_order([cases[i] for i in order], batch_size, clinical_variables)
@@ -70,7 +74,7 @@ def in_steps(
     steps: int,
     generator: torch.Generator,
     clinical_variables: Sequence[str] = (),
-) -> Iterator[tuple[RoiBatch, Targets]]:
+) -> Batches:
     """Yield `steps` batches of `batch_size`: all cases in random order, again and again."""
     order: list[int] = []
     while len(order) < steps * batch_size:
@@ -81,7 +85,7 @@ def in_steps(
 
 def in_order(
     cases: Sequence[PreparedCase], batch_size: int, clinical_variables: Sequence[str] = ()
-) -> Iterator[tuple[RoiBatch, Targets]]:
+) -> Batches:
     """Yield all cases once, as they come, in batches of exactly `batch_size`.
 
     The last batch is filled up with blank patients of unknown labels, who weigh nothing in any
@@ -93,6 +97,25 @@ def in_order(
         missing = batch_size - len(chosen)
         labels = [case.labels for case in chosen] + [Labels()] * missing
         yield _fill_up(collate(chosen, clinical_variables), missing), targets_from_labels(labels)
+
+
+def on_device(batches: Batches, device: torch.device) -> Batches:
+    """Yield the same batches and labels on a device.
+
+    For a GPU the next batch is read and changed in a thread while this one is computed; on a CPU
+    that would only take from the computing.
+    """
+    ready = batches if device.type == "cpu" else ahead(batches)
+    return ((batch.to(device), targets.to(device)) for batch, targets in ready)
+
+
+def ahead(batches: Batches) -> Batches:
+    """Yield the same batches in the same order; the next is made in a thread meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _fill_up(batch: RoiBatch, missing: int) -> RoiBatch:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from client.batches import collate, in_order
+from client.batches import collate, in_order, on_device
 from client.cohort import PreparedCase
 from shared.judgement import Judgement, LossSum
 from shared.losses.logistic_hazard import survival_curve
@@ -32,7 +32,7 @@ def infer(
     """Return the network's outputs for all cases, in their order, on the CPU."""
     model.eval()
     names = model.settings.clinical_variables
-    batches = [model(batch.to(device)) for batch, _ in in_order(cases, BATCH_SIZE, names)]
+    batches = [model(batch) for batch, _ in on_device(in_order(cases, BATCH_SIZE, names), device)]
     return {
         task: torch.cat([outputs[task].cpu() for outputs in batches])[: len(cases)]
         for task in TASKS

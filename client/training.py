@@ -1,18 +1,19 @@
 """Local optimisation: one round at one site."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
+from torch import Tensor
 
 from client.augmentation import augment
-from client.batches import in_steps, shuffled
+from client.batches import Batches, in_steps, on_device, shuffled
 from client.cohort import PreparedCase
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
-from shared.losses.multitask import Targets, multitask_loss
-from shared.model import HEADS, MultiTaskNet, RoiBatch
+from shared.losses.multitask import multitask_loss
+from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
 from shared.seeds import derive_seed
 
@@ -44,10 +45,9 @@ def train_locally(
     proximal = ProximalTerm(model, plan.algorithm.proximal_mu)
     optimisers = _optimisers(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
-    losses: list[float] = []
-    for batch, targets in _batches(cases, plan, generator):
-        changed = augment(batch, plan.augmentation, generator).to(device)
-        loss, _ = multitask_loss(model(changed), targets.to(device), plan.loss, plan.time_grid)
+    losses: list[Tensor] = []
+    for batch, targets in on_device(_changed_batches(cases, plan, generator), device):
+        loss, _ = multitask_loss(model(batch), targets, plan.loss, plan.time_grid)
         total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
         total = proximal.added_to(total)
         model.zero_grad(set_to_none=True)
@@ -57,13 +57,19 @@ def train_locally(
             if control is not None:
                 control.correct(optimiser)
             optimiser.step()
-        losses.append(float(total.detach()))
-    return sum(losses) / len(losses)
+        losses.append(total.detach())
+    # Read at the end: to read a number is to wait for the GPU.
+    return sum(float(loss) for loss in losses) / len(losses)
 
 
-def _batches(
+def _changed_batches(
     cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator
-) -> Iterator[tuple[RoiBatch, Targets]]:
+) -> Batches:
+    for batch, targets in _batches(cases, plan, generator):
+        yield augment(batch, plan.augmentation, generator), targets
+
+
+def _batches(cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator) -> Batches:
     settings, variables = plan.optimisation, plan.model.clinical_variables
     size, steps = settings.batch_size, settings.local_steps
     if steps:

@@ -52,6 +52,10 @@ class ModelSettings:
         On the pooled trunk features, in [0, 1).
     mask_channel : bool
         Whether tumour and liver masks are input channels beside the phases.
+    trunk_precision : str
+        What the trunk computes in: ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 on a
+        GPU, float32 elsewhere. Weights, what the heads read and the heads are float32 always: at
+        the 8 bits of bfloat16 patients of different risk would tie.
     clinical_variables : tuple of str
         Further columns of ``clinical.csv`` that the heads read beside the measurements, such as
         age: numbers, or 0 and 1. They enter linearly: a skewed one, such as AFP, belongs there
@@ -67,6 +71,7 @@ class ModelSettings:
     embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
+    trunk_precision: Literal["auto", "float32", "bfloat16"] = "auto"
     clinical_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +79,11 @@ class ModelSettings:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
         if self.trunk not in ("densenet", "none"):
             raise ValueError(f"trunk must be 'densenet' or 'none', got {self.trunk!r}")
+        if self.trunk_precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(
+                "trunk_precision must be 'auto', 'float32' or 'bfloat16',"
+                f" got {self.trunk_precision!r}"
+            )
         if self.embedding < 1 or self.embedding_scale <= 0:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")
         if self.init_features % GROUPS or self.growth_rate % GROUPS:
@@ -290,8 +300,10 @@ class MultiTaskNet(nn.Module):
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
         if self.settings.trunk == "none":
             return standardised
-        embedded = self.settings.embedding_scale * self._embed(batch)
-        return torch.cat([standardised, embedded], dim=1)
+        with _precision(self.settings, standardised.device):
+            embedded = self._embed(batch)
+        scaled = self.settings.embedding_scale * embedded.to(standardised.dtype)
+        return torch.cat([standardised, scaled], dim=1)
 
     def _embed(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL
@@ -345,6 +357,13 @@ def ranking_score(survival_output: Tensor) -> Tensor:
     near its ends.
     """
     return survival_output.double().mean(dim=1)
+
+
+def _precision(settings: ModelSettings, device: torch.device) -> torch.autocast:
+    """Return the context in which the trunk computes."""
+    half = settings.trunk_precision == "bfloat16"
+    half |= settings.trunk_precision == "auto" and device.type == "cuda"
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 def _stage_names(settings: ModelSettings) -> tuple[str, ...]:

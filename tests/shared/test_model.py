@@ -66,6 +66,45 @@ def test_every_parameter_learns() -> None:
     assert silent == []
 
 
+def test_a_trunk_in_bfloat16_leaves_the_heads_exact() -> None:
+    """The trunk may be coarse; two patients who differ slightly may not become one."""
+    exact = network(ModelSettings(trunk_precision="float32")).eval()
+    half = network(ModelSettings(trunk_precision="bfloat16")).eval()
+    batch = roi_batch(patients=2)
+    slightly = batch.measurements[:1] + torch.tensor([0.0, 1e-4]).unsqueeze(1)
+    twins = replace(
+        batch,
+        phases=batch.phases[:1].expand_as(batch.phases),
+        measurements=slightly,
+    )
+    with torch.no_grad():
+        expected, found = exact(twins), half(twins)
+    for task, output in found.items():
+        assert output.dtype == torch.float32
+        assert not torch.equal(output, expected[task])
+        torch.testing.assert_close(output, expected[task], rtol=0, atol=0.02)
+        difference, wanted = output[1] - output[0], expected[task][1] - expected[task][0]
+        assert (difference != 0).all()
+        torch.testing.assert_close(difference, wanted, rtol=0.02, atol=0)
+
+
+def test_a_trunk_in_bfloat16_learns_in_float32() -> None:
+    model = network(ModelSettings(trunk_precision="bfloat16", dropout=0.0))
+    sum(output.square().sum() for output in model(roi_batch()).values()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_on_a_cpu_the_trunk_is_exact_unless_asked_otherwise() -> None:
+    batch = roi_batch()
+    with torch.no_grad():
+        default = network(ModelSettings()).eval()(batch)
+        exact = network(ModelSettings(trunk_precision="float32")).eval()(batch)
+    assert all(torch.equal(default[task], exact[task]) for task in exact)
+
+
 def test_ranking_score_orders_patients_as_their_curves_do() -> None:
     model = network(ModelSettings()).eval()
     with torch.no_grad():
