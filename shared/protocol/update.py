@@ -1,0 +1,110 @@
+"""What comes up from a round of training: a site's update and what stands behind it."""
+
+from dataclasses import dataclass
+
+from flwr.app import Message, MetricRecord, RecordDict
+
+from shared.judgement import Judgement
+from shared.protocol.control import CONTROL, read_control
+from shared.protocol.errors import ErrorCode, ProtocolError
+from shared.protocol.instruction import MODEL
+from shared.protocol.records import check_weights, number_in, record_of, weights_in
+from shared.protocol.sums import read_judgement, write_judgement
+from shared.tasks import TASKS, Task
+from shared.weights import Weights, to_record
+
+COUNTS = "counts"
+
+# What no hospital has.
+MOST_PATIENTS = 2**20
+
+
+@dataclass(frozen=True)
+class Update:
+    """A site's answer to a training round.
+
+    Attributes
+    ----------
+    site : str
+        The name the site gives itself; sums run in its order.
+    weights : Weights
+        The locally trained model.
+    patients : int
+        Training patients behind it.
+    labelled : dict of Task to int
+        Training patients who have the task's label.
+    loss : float
+        Mean training loss of the last local epoch.
+    seconds : float
+        What the site spent on the answer.
+    judgement : Judgement
+        Of the model that came down.
+    control : Weights or None
+        By how much the site's control variate has changed; None but in SCAFFOLD.
+    """
+
+    site: str
+    weights: Weights
+    patients: int
+    labelled: dict[Task, int]
+    loss: float
+    seconds: float
+    judgement: Judgement
+    control: Weights | None = None
+
+
+def write_update(update: Update) -> RecordDict:
+    """Return the content of a training reply."""
+    counts: dict[str, int | float] = {
+        "patients": update.patients,
+        "loss": update.loss,
+        "seconds": update.seconds,
+    }
+    counts.update({f"labelled-{task}": update.labelled[task] for task in TASKS})
+    content = RecordDict(
+        {
+            MODEL: to_record(update.weights),
+            COUNTS: MetricRecord({**counts}),
+            **write_judgement(update.site, update.judgement),
+        }
+    )
+    if update.control is not None:
+        content[CONTROL] = to_record(update.control)
+    return content
+
+
+def read_update(message: Message, expected: Weights, control: Weights | None = None) -> Update:
+    """Check and return what a training reply carries.
+
+    Parameters
+    ----------
+    message : Message
+    expected : Weights
+        The model that went down: keys and shapes must agree with it.
+    control : Weights or None
+        The control variate that went down, likewise; None but in SCAFFOLD.
+
+    Raises
+    ------
+    ProtocolError
+        Besides what `read_judgement` raises: wrong keys or shapes, non-finite numbers, or no
+        patients behind the update.
+    """
+    name, judgement = read_judgement(message)
+    weights = weights_in(message, MODEL)
+    check_weights(weights, expected)
+    change = read_control(message, control)
+    counts = record_of(message, COUNTS, MetricRecord)
+    try:
+        patients = int(number_in(counts, "patients"))
+        labelled = {task: int(number_in(counts, f"labelled-{task}")) for task in TASKS}
+        loss, seconds = number_in(counts, "loss"), number_in(counts, "seconds")
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
+    if patients < 1:
+        raise ProtocolError(ErrorCode.NO_PATIENTS, f"{name} reports {patients} training patients")
+    if patients > MOST_PATIENTS or not all(0 <= n <= patients for n in labelled.values()):
+        raise ProtocolError(
+            ErrorCode.MALFORMED_MESSAGE, f"{name} reports {labelled} labelled of {patients}"
+        )
+    return Update(name, weights, patients, labelled, loss, seconds, judgement, change)
