@@ -8,6 +8,7 @@ an older head on paper can even tell that log and head were both replaced.
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,6 +17,8 @@ from typing import Any, Literal
 
 from filelock import FileLock
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from shared.durable_file import write_durably
 
 GENESIS = "0" * 64
 SCHEMA = 1
@@ -149,7 +152,7 @@ class AuditLog:
         AuditError
             Names the first line that is broken, or what is missing at the end.
         """
-        with self._lock if self.path.parent.is_dir() else _Nothing():
+        with self._lock if self.path.parent.is_dir() else nullcontext():
             lines, torn = self._lines()
             head = self._read_head()
         if torn:
@@ -216,22 +219,7 @@ class AuditLog:
             raise AuditError(f"{self._head_path}: not a log's head") from error
 
     def _write_head(self, head: Head) -> None:
-        partial = self._head_path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(head)) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self._head_path)
-
-
-class _Nothing:
-    """A lock where there is nothing to lock yet."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+        write_durably(self._head_path, (json.dumps(asdict(head)) + "\n").encode())
 
 
 def _check_line(path: Path, number: int, line: bytes, *, previous: str) -> None:

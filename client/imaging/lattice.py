@@ -130,8 +130,17 @@ def read_near(
     box = lattice.box(scan.grid)
     if box is None:
         return Near(scan, None, scan.grid.upright, low)
-    blocks = [max(1, int(lattice.spacing_mm / native)) for native in scan.grid.spacing_mm]
+    blocks = whole_blocks([lattice.spacing_mm] * 3, scan.grid.spacing_mm)
     return Near(scan, averaged(scan, box, window_hu, blocks), scan.grid.upright, low)
+
+
+def whole_blocks(wanted_mm: Sequence[float], native_mm: Sequence[float]) -> list[int]:
+    """Return how many whole native voxels fit into a wanted one along each axis, at least 1.
+
+    Files keep 0.6 mm as 0.60000002 (float32): five of these still fit into 3 mm.
+    """
+    pairs = zip(wanted_mm, native_mm, strict=True)
+    return [max(1, int(wanted / native + 1e-3)) for wanted, native in pairs]
 
 
 def averaged(

@@ -14,7 +14,7 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from client.imaging.affine import IDENTITY, Affine
 from client.imaging.grid import Grid, Scan, Volume
-from client.imaging.lattice import averaged
+from client.imaging.lattice import averaged, whole_blocks
 from client.imaging.tumours import Tumours, bounds
 from shared.tasks import LIVER_LABEL
 
@@ -105,10 +105,7 @@ class Lesion:
         box = scan.grid.box_around(motion(self.grid.corners_mm))
         if box is None:
             return np.full(self.tumour.shape, low, np.float32)
-        blocks = [
-            max(1, int(wanted / native + 1e-3))
-            for wanted, native in zip(self.grid.spacing_mm, scan.grid.spacing_mm, strict=True)
-        ]
+        blocks = whole_blocks(self.grid.spacing_mm, scan.grid.spacing_mm)
         near = averaged(scan, box, window_hu, blocks)
         return self.grid.sample(near, motion.then(scan.grid.upright), low).astype(np.float32)
 

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
-from client.imaging.lattice import Lattice, averaged
+from client.imaging.lattice import Lattice, averaged, whole_blocks
 from client.imaging.roi import Frame, extract_roi, tumour_lattice
 from client.imaging.tumours import Tumours
 from shared.preprocessing import PreprocessingSettings
@@ -235,3 +235,11 @@ def test_averaging_clips_and_joins_as_itk_does(
     np.testing.assert_array_equal(sitk.GetArrayFromImage(joined), sitk.GetArrayFromImage(expected))
     np.testing.assert_allclose(joined.GetOrigin(), expected.GetOrigin())
     np.testing.assert_array_equal(scan.voxels, voxels)
+
+
+def test_a_spacing_rounded_by_its_format_counts_as_what_it_means() -> None:
+    """NIfTI keeps 0.6 mm as 0.60000002: five of these are 3 mm, as five of 0.6 are."""
+    rounded = float(np.float32(0.6))
+    assert rounded > 0.6
+    assert whole_blocks((3.0, 3.0, 3.0), (0.6, rounded, 5.0)) == [5, 5, 1]
+    assert whole_blocks((3.0, 3.0, 3.0), (0.7, 1.6, 2.9)) == [4, 1, 1]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas
 import pytest
 
 from client.series.headers import dicom_candidates, read_headers
@@ -37,7 +38,6 @@ def test_a_manufacturer_becomes_one_of_few_words(written: str, maker: str) -> No
 
 @pytest.mark.skipif(not TABLE.is_file(), reason="the real headers' table is not here")
 def test_every_real_manufacturer_of_ct_is_known() -> None:
-    pandas = pytest.importorskip("pandas")
     table = pandas.read_parquet(TABLE, columns=["Modality", "Manufacturer"])
     names = table[table.Modality == "CT"].Manufacturer.fillna("")
     found = names.map(maker_of).value_counts().to_dict()
