@@ -184,10 +184,10 @@ def first_request(plan: Plan, follow_up: Mapping[Cohort, FollowUp]) -> EvidenceR
 
 
 def freeze(internal: Sequence[Evidence]) -> Thresholds:
-    """Fix the thresholds: MVI by the best F1, risk groups at the median predicted risk."""
+    """Fix the thresholds: MVI at half of the best F1, risk groups at the median predicted risk."""
     parts = [a.cohorts["internal"] for a in internal if "internal" in a.cohorts]
     return Thresholds(
-        mvi=mvi.best_f1_threshold([part.mvi for part in parts]),
+        mvi=mvi.f1_threshold([part.mvi for part in parts]),
         rfs=risk_groups.risk_cuts([part.rfs for part in parts], RISK_GROUPS),
         os=risk_groups.risk_cuts([part.os for part in parts], RISK_GROUPS),
     )

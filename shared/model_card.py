@@ -64,7 +64,7 @@ def _opening(about: ModelFolder) -> list[str]:
 def _threshold(about: ModelFolder) -> str:
     if about.mvi_threshold is None:
         return "none"
-    return f"{about.mvi_threshold:.4f}, fixed on internal validation"
+    return f"{about.mvi_threshold:.4f}, half of the best F1 expected on internal validation"
 
 
 def _results(metrics: Mapping[Cohort, Mapping[Metric, Estimate]]) -> list[str]:

@@ -9,7 +9,7 @@ from shared.evidence.metrics import FollowUp, cohort_metrics
 from shared.evidence.request import Thresholds, follow_up_grid
 from shared.evidence.risk_groups import risk_cuts
 from shared.evidence.sums import CohortSums
-from shared.metrics.classification import best_f1_threshold
+from shared.metrics.f1_threshold import f1_threshold
 from shared.metrics.kaplan_meier import survival_counts
 from shared.metrics.labelled import FloatArray
 from shared.metrics.predictions import Predictions, SurvivalPredictions, evaluate
@@ -54,7 +54,7 @@ def row_metrics(
     rule = Rule(1, seed)
     follow_up = {cohort: _follow_up(rows, plan) for cohort, rows in predictions.items()}
     first = first_request(plan, follow_up)
-    threshold = best_f1_threshold(choose_on.mvi_label, choose_on.mvi_probability)
+    threshold = f1_threshold(choose_on.mvi_label, choose_on.mvi_probability)
     internal = [
         cohort_sums(part, months, site, "internal", first, rule)
         for site, part in by_site(choose_on).items()

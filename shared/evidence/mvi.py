@@ -8,11 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.evidence.axes import PROBABILITY
-from shared.evidence.cells import Cells, FloatArray
+from shared.evidence.cells import FloatArray
 from shared.evidence.ratio import ratio
+from shared.evidence.score_cells import (
+    NEGATIVE,
+    POSITIVE,
+    PlacedPatients,
+    cell_ends,
+    cell_points,
+    placed_patients,
+)
 from shared.evidence.sums import MviSums
-
-_POSITIVE, _NEGATIVE = range(2)
+from shared.metrics.f1_threshold import grouped_f1_threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +74,25 @@ def auc(parts: Sequence[MviSums]) -> Auc | None:
     """Return the AUC; None where no site tells of both its classes.
 
     Pairs of patients of one site are counted at the site, exactly. Pairs across sites come from
-    the cells of scores, spread evenly over the common bins, a pair in one bin counting half: so
-    a cohort of one site has an exact AUC, and of several one within `Auc.error`.
+    the cells of scores, their patients placed on the common bins as by
+    `shared.evidence.score_cells`, a pair in one bin counting half: so a cohort of one site has
+    an exact AUC, and of several one within `Auc.error`.
     """
-    told = [(part, part.scores) for part in parts if part.scores is not None]
+    told = placed_patients(parts)
     if not told:
         return None
-    spread = [scores.spread(PROBABILITY.bins) for _, scores in told]
-    total = sum(spread[1:], start=spread[0])
+    placed = [own.histogram() for own in told]
+    total = sum(placed[1:], start=placed[0])
     concordant = _concordant(total)
-    for (part, _), own in zip(told, spread, strict=True):
-        concordant = concordant - _concordant(own)
-        if part.pairs is not None:
-            concordant = concordant + part.pairs[:, 0] + part.pairs[:, 2] / 2
+    for own, histogram in zip(told, placed, strict=True):
+        concordant = concordant - _concordant(histogram)
+        if own.part.pairs is not None:
+            concordant = concordant + own.part.pairs[:, 0] + own.part.pairs[:, 2] / 2
     counts = total.sum(axis=1)
-    pairs = counts[:, _POSITIVE] * counts[:, _NEGATIVE]
-    doubtful = sum(_doubt(a, b) for a, b in permutations([cells for _, cells in told], 2))
+    pairs = counts[:, POSITIVE] * counts[:, NEGATIVE]
+    doubtful = sum(_doubt(here, there) for here, there in permutations(told, 2))
     error = doubtful / pairs[0] if pairs[0] else None
-    return Auc(ratio(concordant, pairs), error, _labelled(part for part, _ in told))
+    return Auc(ratio(concordant, pairs), error, _labelled(own.part for own in told))
 
 
 def confusion(parts: Sequence[MviSums]) -> Confusion | None:
@@ -106,29 +114,18 @@ def brier(parts: Sequence[MviSums]) -> tuple[FloatArray, int] | None:
 
 
 def pooled_scores(parts: Sequence[MviSums]) -> FloatArray | None:
-    """Return the cohort's histogram, shape (bins, 2): positive, negative."""
-    told = [part.scores for part in parts if part.scores is not None]
-    if not told:
-        return None
-    return np.asarray(sum(cells.spread(PROBABILITY.bins)[0] for cells in told))
+    """Return the cohort's histogram, shape (bins, 2): positive, negative, placed as for `auc`."""
+    told = placed_patients(parts)
+    return np.asarray(sum(own.histogram()[0] for own in told)) if told else None
 
 
-def best_f1_threshold(parts: Sequence[MviSums]) -> float | None:
-    """Return the bin edge with the highest F1; None without a positive patient.
+def f1_threshold(parts: Sequence[MviSums]) -> float | None:
+    """Return the threshold of `shared.metrics.f1_threshold` from cells; None without a positive.
 
-    Counts above an edge are exact where cells end at it, interpolated within a cell. Of equal
-    cuts the highest is taken, and of the edges that make the same cut the middle one, as by
-    `shared.metrics.classification.best_f1_threshold`.
+    A cell's patients count at the mean of their predictions.
     """
-    histogram = pooled_scores(parts)
-    if histogram is None or not histogram[:, _POSITIVE].any():
-        return None
-    above = histogram[::-1].cumsum(axis=0)[::-1].round(9)
-    found, called = above[:, _POSITIVE], above[:, _POSITIVE] + above[:, _NEGATIVE]
-    f1 = 2 * found / (called + found[0])
-    best = int(np.flatnonzero(f1 == f1.max())[-1])
-    same_cut = np.flatnonzero(called == called[best])
-    return float(PROBABILITY.edges[same_cut[len(same_cut) // 2]])
+    points = cell_points(parts)
+    return None if points is None else grouped_f1_threshold(*points)
 
 
 def roc(parts: Sequence[MviSums]) -> tuple[FloatArray, FloatArray] | None:
@@ -138,7 +135,7 @@ def roc(parts: Sequence[MviSums]) -> tuple[FloatArray, FloatArray] | None:
         return None
     above = np.concatenate([np.zeros((1, 2)), histogram[::-1].cumsum(axis=0)])
     rates = above / above[-1]
-    return rates[:, _NEGATIVE], rates[:, _POSITIVE]
+    return rates[:, NEGATIVE], rates[:, POSITIVE]
 
 
 def net_benefit(
@@ -156,21 +153,23 @@ def net_benefit(
     shown = (edges >= lowest) & (edges <= highest)
     above = histogram[::-1].cumsum(axis=0)[::-1]
     odds, patients = edges[shown] / (1 - edges[shown]), above[0].sum()
-    model = (above[shown, _POSITIVE] - odds * above[shown, _NEGATIVE]) / patients
-    everybody = (above[0, _POSITIVE] - odds * above[0, _NEGATIVE]) / patients
+    model = (above[shown, POSITIVE] - odds * above[shown, NEGATIVE]) / patients
+    everybody = (above[0, POSITIVE] - odds * above[0, NEGATIVE]) / patients
     return edges[shown], model, everybody
 
 
 def calibration(
     parts: Sequence[MviSums], groups: int = 8
 ) -> tuple[FloatArray, FloatArray, NDArray[np.int64]] | None:
-    """Return mean prediction, observed share and patients of groups alike in prediction."""
-    histogram = pooled_scores(parts)
-    told = [part.predicted for part in parts if part.predicted is not None]
-    if histogram is None or not told:
+    """Return mean prediction, observed share and patients of groups alike in prediction.
+
+    A cell falls into one group as a whole: nothing is assumed of where its patients lie.
+    """
+    points = cell_points(parts)
+    if points is None:
         return None
-    predicted = np.asarray(sum(cells.spread(PROBABILITY.bins)[0, :, 0] for cells in told))
-    return grouped(histogram.sum(axis=1), predicted, histogram[:, _POSITIVE], groups)
+    patients, positive, mean = (column[np.argsort(points[2], kind="stable")] for column in points)
+    return grouped(patients, patients * mean, positive, groups)
 
 
 def grouped(
@@ -196,35 +195,23 @@ def grouped(
 
 def _concordant(histogram: FloatArray) -> FloatArray:
     """Return concordant pairs of all rows, (R,), a pair within a bin counting half."""
-    positive, negative = histogram[:, :, _POSITIVE], histogram[:, :, _NEGATIVE]
+    positive, negative = histogram[:, :, POSITIVE], histogram[:, :, NEGATIVE]
     below = negative.cumsum(axis=1) - negative / 2
     return np.asarray((positive * below).sum(axis=1))
 
 
-def _doubt(first: Cells, second: Cells) -> float:
+def _doubt(here: PlacedPatients, there: PlacedPatients) -> float:
     """Return how many pairs of a positive here and a negative there may be misplaced.
 
-    A pair of cells that are apart is certain. Of others, spreading says that a share p of the
+    A pair of cells that are apart is certain. Of others, their places say that a share p of the
     pairs is concordant, and any other share is possible: at most max(p, 1 - p) is wrong.
     """
-    edges = [np.append(c.starts, PROBABILITY.bins).astype(np.float64) for c in (first, second)]
-    (a, b), (c, d) = ((e[:-1, None], e[1:, None]) for e in edges)
-    c, d = c.T, d.T
-    apart = (b <= c) | (d <= a)
-    positive, negative = first.values[0, :, _POSITIVE, None], second.values[0, None, :, _NEGATIVE]
-    share = _share_above(a, b, c, d)
-    return float((positive * negative * np.where(apart, 0, np.maximum(share, 1 - share))).sum())
-
-
-def _share_above(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
-    """Return the chance that a draw from bins [a, b) exceeds one from [c, d), a tie half."""
-
-    def below(x: FloatArray) -> FloatArray:
-        # Integral to x of the share of [c, d) below a point.
-        inside = np.clip(x, c, d)
-        return np.asarray((inside - c) ** 2 / (2 * (d - c)) + np.maximum(x - d, 0))
-
-    return np.asarray((below(b) - below(a)) / (b - a))
+    (low, high), (lower, upper) = cell_ends(here.cells), cell_ends(there.cells)
+    apart = (high[:, None] <= lower) | (upper <= low[:, None])
+    below = there.share[NEGATIVE].cumsum(axis=1) - there.share[NEGATIVE] / 2
+    share = here.share[POSITIVE] @ below.T
+    pairs = np.outer(here.cells.values[0, :, POSITIVE], there.cells.values[0, :, NEGATIVE])
+    return float((pairs * np.where(apart, 0, np.maximum(share, 1 - share))).sum())
 
 
 def _labelled(parts: Iterable[MviSums]) -> int:

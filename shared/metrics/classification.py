@@ -1,4 +1,4 @@
-"""Classification: confusion counts, AUC and the F1 threshold, from scores or from sums."""
+"""Classification: confusion counts and AUC, from scores or from sums."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -116,33 +116,6 @@ def auc(label: ArrayLike, score: ArrayLike) -> float | None:
     return float((below + up_to) / 2 / (len(positive) * len(negative)))
 
 
-def best_f1_threshold(label: ArrayLike, score: ArrayLike) -> float | None:
-    """Return the threshold with the highest F1; None without a positive patient.
-
-    Where several cuts reach the same F1, the highest of them is taken: it calls the fewest
-    patients positive. The threshold lies halfway between the two neighbouring scores it
-    separates, so that no patient's call hangs on the last digit of a score; if it separates
-    none (everyone is called positive), it is the lowest score.
-
-    Parameters
-    ----------
-    label : array_like, shape (n,)
-        0 or 1; NaN is unknown.
-    score : array_like, shape (n,)
-    """
-    rows = labelled_binary(label, score)
-    if not rows.positive.any():
-        return None
-    cuts = np.unique(rows.score)
-    called = len(rows.score) - np.searchsorted(np.sort(rows.score), cuts, side="left")
-    found = rows.positive.sum() - np.searchsorted(np.sort(rows.score[rows.positive]), cuts)
-    best = _last_best_f1(found, called, int(rows.positive.sum()))
-    if best == 0:
-        return float(cuts[0])
-    halfway = float(cuts[best - 1] + (cuts[best] - cuts[best - 1]) / 2)
-    return halfway if halfway > cuts[best - 1] else float(cuts[best])
-
-
 @dataclass(frozen=True, eq=False)
 class ScoreHistogram:
     """Patients by class and predicted probability; histograms of several sites add up.
@@ -238,21 +211,6 @@ class ScoreHistogram:
             return None
         return float((self.positive * self.negative).sum() / 2 / self._pairs)
 
-    def best_f1_threshold(self) -> float | None:
-        """Return the bin edge with the highest F1; None without a positive patient.
-
-        Counts above an edge are exact, so this is the best of the `SCORE_BINS` edges, not an
-        estimate. Ties are settled as by the function of this name: the highest cut, and of the
-        edges that make this cut the middle one.
-        """
-        if not self.positive.any():
-            return None
-        found = self.positive[::-1].cumsum()[::-1]
-        called = found + self.negative[::-1].cumsum()[::-1]
-        best = _last_best_f1(found, called, int(found[0]))
-        same_cut = np.flatnonzero(called == called[best])
-        return float(same_cut[len(same_cut) // 2] / SCORE_BINS)
-
     @property
     def _pairs(self) -> int:
         return int(self.positive.sum()) * int(self.negative.sum())
@@ -265,12 +223,6 @@ def _laid_evenly(counts: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray
         places = start + ((np.arange(held) + 0.5) * (stop - start) / max(held, 1)).astype(np.int64)
         laid += np.bincount(places, minlength=len(counts))
     return laid
-
-
-def _last_best_f1(found: NDArray[np.int64], called: NDArray[np.int64], positive: int) -> int:
-    """Return the last index at which F1, ``2 found / (called + positive)``, is highest."""
-    f1 = 2 * found / (called + positive)
-    return int(np.flatnonzero(f1 == f1.max())[-1])
 
 
 def _ratio(part: int, rest: int) -> float | None:

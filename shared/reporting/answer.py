@@ -153,8 +153,9 @@ def _binned(content: ReportContent) -> tuple[str, ...]:
     if not errors:
         return ()
     return (
-        f"The MVI ROC curve is drawn from a histogram of scores: its area is off by at most"
-        f" {max(errors):.3f} from that of patients' rows.",
+        "Across institutions, the MVI ROC curve is drawn from cells of several patients' scores,"
+        f" placed around each cell's mean: its area is off by at most {max(errors):.3f} from that"
+        " of patients' rows, and in tests by less than 0.01 as a rule.",
     )
 
 

@@ -97,7 +97,7 @@ def _analysis(content: ReportContent) -> str:
     kept = "" if best is None else f", round {best} kept by internal validation"
     return (
         f"{content.run.rounds} rounds{kept}; patients divided once by a hash; bootstrap within"
-        " institutions; thresholds fixed on internal validation."
+        " institutions; thresholds fixed on internal validation (MVI: half of the best F1)."
     )
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import (
     confusion_matrix,
     f1_score,
-    precision_recall_curve,
     precision_score,
     recall_score,
     roc_auc_score,
@@ -22,7 +21,6 @@ from shared.metrics.classification import (
     ConfusionCounts,
     ScoreHistogram,
     auc,
-    best_f1_threshold,
     confusion_counts,
 )
 
@@ -87,46 +85,10 @@ def test_auc_agrees_with_scikit_learn(rows: list[Row]) -> None:
         assert auc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
 
 
-@given(patients)
-def test_best_threshold_reaches_the_best_f1_of_all(rows: list[Row]) -> None:
-    label, score = columns(rows)
-    threshold = best_f1_threshold(label, score)
-    if not label.any():
-        assert threshold is None
-        return
-    assert threshold is not None
-    precision, recall, _ = precision_recall_curve(label, score)
-    with np.errstate(invalid="ignore"):
-        best = np.nanmax(2 * precision * recall / (precision + recall))
-    assert confusion_counts(label, score, threshold).f1 == pytest.approx(best, abs=1e-12)
-
-
-def test_of_equal_cuts_the_highest_halfway_between_scores() -> None:
-    """Calling 0.8 alone: 2/3. Adding 0.6 (negative): 1/2. Adding 0.4 too: 4/5, the best.
-
-    With the positives at both ends, calling 0.8 alone or everyone gives 2/3; the former is taken.
-    """
-    assert best_f1_threshold([1, 0, 1, 0], [0.8, 0.6, 0.4, 0.2]) == pytest.approx(0.3)
-    assert best_f1_threshold([1, 0, 0, 1], [0.8, 0.6, 0.4, 0.2]) == pytest.approx(0.7)
-
-
-def test_where_everyone_is_called_positive_the_lowest_score_is_the_threshold() -> None:
-    assert best_f1_threshold([1, 1], [0.25, 0.75]) == 0.25
-
-
-def test_a_threshold_between_neighbouring_floats_still_separates() -> None:
-    low = 0.5
-    high = np.nextafter(low, 1)
-    threshold = best_f1_threshold([0, 1], [low, high])
-    assert threshold is not None
-    assert confusion_counts([0, 1], [low, high], threshold).f1 == 1
-
-
 def test_unknown_labels_are_left_out() -> None:
     label, score = [1, math.nan, 0], [0.9, math.nan, 0.1]
     assert auc(label, score) == 1
     assert confusion_counts(label, score, 0.5) == ConfusionCounts(1, 0, 0, 1)
-    assert best_f1_threshold(label, score) == 0.5
     assert ScoreHistogram.count(label, score).positive.sum() == 1
 
 
@@ -173,23 +135,6 @@ def test_histograms_of_sites_add_up_to_the_pooled_one(one: list[Row], other: lis
     pooled = ScoreHistogram.count(*columns(one + other))
     assert ScoreHistogram.count(*columns(one)) + ScoreHistogram.count(*columns(other)) == pooled
     assert ScoreHistogram.empty() + pooled == pooled
-
-
-@given(patients)
-def test_histogram_threshold_is_the_best_edge(rows: list[Row]) -> None:
-    label, score = columns(rows)
-    threshold = ScoreHistogram.count(label, score).best_f1_threshold()
-    if not label.any():
-        assert threshold is None
-        return
-    assert threshold is not None
-    at_edges = [confusion_counts(label, score, k / SCORE_BINS).f1 or 0 for k in range(SCORE_BINS)]
-    assert confusion_counts(label, score, threshold).f1 == max(at_edges)
-
-
-def test_histogram_threshold_lies_in_the_middle_of_its_gap() -> None:
-    """Scores 0.25 and 0.75: edges 33/128 to 96/128 separate them; the middle is 65/128."""
-    assert ScoreHistogram.count([0, 1], [0.25, 0.75]).best_f1_threshold() == 65 / 128
 
 
 @pytest.mark.parametrize(
