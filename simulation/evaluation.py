@@ -6,6 +6,7 @@ rows, which lie together here because a simulation is one machine.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from client.personal import take_own_part
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
 from server.federation import best_weights, counted_with_best
-from shared.metrics.delong import auc_difference
 from shared.metrics.predictions import Predictions, concatenate
 from shared.model import MultiTaskNet
 from shared.plan import Plan, new_model
@@ -29,10 +29,9 @@ from shared.weights import Weights
 from simulation.cohort.folder import Truth
 from simulation.methods import FederationData, Patients
 from simulation.radiomics import fit_radiomics, lesion_features
-from simulation.row_evidence import row_metrics
+from simulation.row_evidence import by_rows, row_metrics
 
 FloatArray = NDArray[np.float64]
-Table = dict[str, dict[Cohort, dict[Metric, Estimate]]]
 
 
 @dataclass(frozen=True)
@@ -117,17 +116,29 @@ def evaluate_networks(
 
 
 def evaluate_federation(
-    evidence: ModelEvidence, checkpoint: Checkpoint, data: FederationData, plan: Plan
+    evidence: ModelEvidence,
+    checkpoint: Checkpoint,
+    data: FederationData,
+    plan: Plan,
+    *,
+    resamples: int,
+    seed: int,
 ) -> Evaluated:
     """Return the federation's row: its numbers are the sites' sums, as in a real one.
 
-    Its predictions serve the page's activation maps, which only one machine can show.
+    Only one machine can show more: the predictions, for the page's activation maps, and
+    ``<metric>_rows``, what patients' rows would have given. By these it compares with its
+    rivals, of whom no site keeps anything back.
     """
     predictions = {
         cohort: as_sites_predict(patients, checkpoint, data, plan)
         for cohort, patients in data.cohorts().items()
     }
-    return Evaluated(predictions, evidence.thresholds.mvi, evidence.metrics())
+    metrics = evidence.metrics()
+    for cohort, values in by_rows(predictions, resamples=resamples, seed=seed).items():
+        named = {cast(Metric, f"{name}_rows"): value for name, value in values.items()}
+        metrics[cohort] = {**metrics[cohort], **named}
+    return Evaluated(predictions, evidence.thresholds.mvi, metrics)
 
 
 def as_sites_predict(
@@ -195,60 +206,6 @@ def evaluate_oracle(
             },
         )
     return _from_rows(predictions, plan, resamples=resamples, seed=seed)
-
-
-def compared(evaluated: Mapping[str, Evaluated], strategy: str) -> dict[str, Evaluated]:
-    """Add to every rival ``mvi_auc_difference``: the federated AUC less its own, by DeLong.
-
-    Where both have judged the same patients: rows of a simulation, not sums of sites. A rival
-    that was not fitted has none.
-    """
-    ours = evaluated[strategy].predictions
-    found = dict(evaluated)
-    for method, rival in evaluated.items():
-        if method == strategy:
-            continue
-        metrics = {cohort: dict(values) for cohort, values in rival.metrics.items()}
-        for cohort, theirs in rival.predictions.items():
-            same_patients = theirs.patient_id == ours[cohort].patient_id
-            if same_patients and metrics[cohort]["mvi_auc"].value is not None:
-                metrics[cohort]["mvi_auc_difference"] = auc_difference(
-                    theirs.mvi_label, ours[cohort].mvi_probability, theirs.mvi_probability
-                )
-        found[method] = replace(rival, metrics=metrics)
-    return found
-
-
-def results_table(evaluated: Mapping[str, Evaluated]) -> Table:
-    """Return the results of all methods, with ``local`` as the mean over sites."""
-    table: Table = {method: result.metrics for method, result in evaluated.items()}
-    local = [result.metrics for method, result in evaluated.items() if method.startswith("local/")]
-    if local:
-        table["local"] = {
-            cohort: {
-                metric: mean_estimate([result[cohort][metric] for result in local])
-                for metric in local[0][cohort]
-                if all(metric in result[cohort] for result in local)
-            }
-            for cohort in local[0]
-        }
-    return table
-
-
-def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of those estimates that can be had.
-
-    Its interval is the mean of theirs: never narrower than the interval of the mean, since a
-    standard deviation of a mean is at most the mean of the standard deviations.
-    """
-    n = max(estimate.n for estimate in estimates)
-    values = [estimate.value for estimate in estimates if estimate.value is not None]
-    if not values:
-        return Estimate(value=None, ci95=None, n=n)
-    intervals = [estimate.ci95 for estimate in estimates if estimate.ci95 is not None]
-    low, high = np.mean(intervals, axis=0) if intervals else (None, None)
-    ci95 = None if low is None or high is None else (float(low), float(high))
-    return Estimate(value=float(np.mean(values)), ci95=ci95, n=n)
 
 
 def _own_site(method: str, data: FederationData) -> dict[Cohort, Patients] | None:

@@ -13,14 +13,13 @@ from shared.code_version import code_version
 from shared.reporting.content import RunSummary
 from shared.reporting.table import terminal_table
 from simulation.cohort.folder import FederationFolder, read_truth
+from simulation.comparison import compared, results_table
 from simulation.evaluation import (
     Evaluated,
-    compared,
     evaluate_federation,
     evaluate_networks,
     evaluate_oracle,
     evaluate_radiomics,
-    results_table,
 )
 from simulation.evidence import ask_sites
 from simulation.methods import FederationData
@@ -48,7 +47,7 @@ def evaluate_all(
         evaluated["oracle"] = evaluate_oracle(data, truth, plan, **bootstrap)
     evaluated["pooled"] = networks.pop("pooled")
     evaluated["radiomics"] = evaluate_radiomics(data, plan, **bootstrap)
-    evaluated[strategy] = evaluate_federation(evidence, trained[strategy], data, plan)
+    evaluated[strategy] = evaluate_federation(evidence, trained[strategy], data, plan, **bootstrap)
     return compared({**evaluated, **networks}, strategy)
 
 

@@ -1,4 +1,6 @@
-"""The rivals' results: the same statistics, from rows that lie together on this one machine."""
+"""The same statistics as from sums, from rows that lie together on this one machine."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -76,6 +78,18 @@ def row_metrics(
         exact = evaluate(rows, threshold, resamples=resamples, seed=seed)
         metrics[cohort] = {**from_sums, **exact}
     return threshold, metrics
+
+
+def by_rows(
+    predictions: Mapping[Cohort, Predictions], *, resamples: int, seed: int
+) -> dict[Cohort, dict[Metric, Estimate]]:
+    """Return the metrics that every method has, the threshold fixed on internal validation."""
+    internal = predictions["internal"]
+    threshold = f1_threshold(internal.mvi_label, internal.mvi_probability)
+    return {
+        cohort: evaluate(rows, threshold, resamples=resamples, seed=seed)
+        for cohort, rows in predictions.items()
+    }
 
 
 def by_site(rows: Predictions) -> dict[str, Predictions]:

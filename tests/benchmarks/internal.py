@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from client.cohort import PreparedSite
+from server.checkpoint import Checkpoint
 from server.federation import best_weights
 from shared.metrics.predictions import evaluate
 from shared.results import Metric
@@ -101,36 +102,48 @@ class Cohorts:
         key = repr((settings.cohort, settings.preprocessing, settings.model.clinical_variables))
         if key not in self._kept:
             federation = replace(locate_cohort(settings), external=None)
-            self._kept[key] = (federation, prepare(federation, settings, _state_of(run)))
+            self._kept[key] = (federation, prepare(federation, settings, state_of(run)))
         federation, sites = self._kept[key]
         return federation_data(sites, federation, settings)
 
 
-def train_and_judge(run: InternalRun, data: FederationData) -> None:
-    """Train from wherever it was left, judge on internal validation, and write the figures."""
-    began = time.process_time()
-    settings, plan = run.settings, run.settings.plan
+def trained(run: InternalRun, data: FederationData) -> tuple[Checkpoint, FederationData]:
+    """Train from wherever it was left; return the model, and the sites that remember their part."""
+    settings = run.settings
     method = settings.strategy if run.method == "federated" else "pooled"
     sites = groups(settings.strategy, data.sites)[method]
     federated = len(data.sites)
-    federation = federation_settings(method, sites, settings, federated, _state_of(run) / "state")
+    federation = federation_settings(method, sites, settings, federated, state_of(run) / "state")
     checkpoint = train_method(sites, federation, settings.runtime)
+    return checkpoint, replace(data, sites=tuple(remembering(data.sites, federation.state_dir)))
+
+
+def train_and_judge(run: InternalRun, data: FederationData) -> None:
+    """Train, judge on internal validation, and write the figures."""
+    began = time.process_time()
+    plan = run.settings.plan
+    checkpoint, own = trained(run, data)
     patients = data.cohort("internal")
     if run.method == "pooled":
         model = load_model(plan, best_weights(checkpoint))
         rows = network_predictions(model, plan, patients, data.sites[0].torch_device)
     else:
-        own = replace(data, sites=tuple(remembering(data.sites, federation.state_dir)))
         rows = as_sites_predict(patients, checkpoint, own, plan)
     # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
     found = evaluate(rows, None, resamples=1)
     told: dict[str, float | None] = {metric: found[metric].value for metric in METRICS}
     told["cpu_seconds"] = time.process_time() - began
+    keep(run, told)
+
+
+def keep(run: InternalRun, figures: Mapping[str, Any]) -> None:
+    """Write a run's figures, and forget what it was trained with."""
     partial = run.path.with_suffix(".partial")
-    partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     partial.replace(run.path)
-    shutil.rmtree(_state_of(run))
+    shutil.rmtree(state_of(run))
 
 
-def _state_of(run: InternalRun) -> Path:
+def state_of(run: InternalRun) -> Path:
+    """Return where a run keeps what it needs until it is done."""
     return run.path.with_suffix("")

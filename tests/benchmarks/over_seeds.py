@@ -28,6 +28,21 @@ def mean_and_half(values: Values) -> tuple[float, float]:
     return float(known.mean()), float(half)
 
 
+def ratio_and_half(part: Values, whole: Values) -> tuple[float, float]:
+    """Return the ratio of two means and half of its 95% interval; NaN if unknown.
+
+    The ratio r of the means has the standard error of the mean of ``part - r whole``, over the
+    mean of `whole` (Cochran, Sampling Techniques, 1977, 2.11): no seed with a small whole weighs
+    more than another. NaN too where there is no whole to have a part of.
+    """
+    known = ~np.isnan(part) & ~np.isnan(whole)
+    if not known.any() or whole[known].mean() <= 0:
+        return np.nan, np.nan
+    ratio = part[known].mean() / whole[known].mean()
+    _, half = mean_and_half(part[known] - ratio * whole[known])
+    return float(ratio), float(half / whole[known].mean())
+
+
 def in_words(values: Values, *, sign: bool = False) -> str:
     """Return the mean ± half of its 95% interval as text; a dash where nothing is known."""
     mean, half = mean_and_half(values)

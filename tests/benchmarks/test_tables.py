@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.benchmarks import accuracy
+from tests.benchmarks import accuracy, goals
 from tests.benchmarks.ablation import DEFAULT, SEEDS, VARIANTS, read_variants, table
 from tests.benchmarks.internal import METRICS, InternalRun, internal_run
 from tests.benchmarks.over_seeds import in_words
@@ -86,18 +86,84 @@ def test_a_run_that_failed_leaves_a_gap(tmp_path: Path) -> None:
     assert cells[2].startswith("+0.025 ±")
 
 
-def results(oracle: float) -> list[dict[str, Any]]:
-    def method(value: float) -> dict[str, Any]:
-        row = {metric: {"value": value} for metric in accuracy.METRICS}
+def results(federated: Sequence[float], oracle: float = 0.8) -> list[dict[str, Any]]:
+    """Return runs in which all rivals have 0.6, and the federation tells 0.02 less than it has."""
+
+    def rival(value: float) -> dict[str, Any]:
+        row = {metric: {"value": value} for metric in goals.METRICS}
         return dict.fromkeys(accuracy.COHORTS, row)
 
-    rivals = {name: method(0.6) for name in ("pooled", "radiomics", "local", "local/a")}
-    return [{"oracle": method(oracle), "fedavg": method(0.65), **rivals}] * 2
+    def ours(value: float) -> dict[str, Any]:
+        told = {metric: {"value": value - 0.02} for metric in goals.METRICS}
+        rows = {f"{metric}_rows": {"value": value} for metric in goals.METRICS}
+        return dict.fromkeys(accuracy.COHORTS, told | rows)
+
+    rivals = {name: rival(0.6) for name in ("pooled", "radiomics", "local", "local/a", "local/b")}
+    return [{"oracle": rival(oracle), "fedavg": ours(value), **rivals} for value in federated]
+
+
+def found_goals(
+    runs: list[dict[str, Any]], lacking: float = 0.6, minutes: float = 9.0
+) -> dict[tuple[str, str], goals.Goal]:
+    values: dict[str, float | None] = {metric: lacking for metric in goals.METRICS}
+    figures: list[dict[str, dict[str, float | None]]] = [{c: values for c in goals.JUDGED}]
+    every = goals.goals(runs, figures * len(runs), np.full(len(runs), minutes))
+    found = {(goal.line, goal.what): goal for goal in every}
+    assert len(found) == len(every)
+    return found
+
+
+POOLED, ALONE = "behind pooled by at most 0.01", "above every site alone"
+RADIOMICS = "above radiomics by at least 0.02 in two"
+LACKING = "a third of phases missing, MVI unknown elsewhere: falls by at most 0.02"
+MINUTES = "a default run takes at most 15 minutes"
+
+
+def test_rivals_are_compared_by_rows_and_the_first_goal_by_what_is_told() -> None:
+    """0.62, 0.64, 0.66: ahead by 0.04, half of the interval 4.303 * 0.02 / sqrt(3) = 0.0497."""
+    found = found_goals(results([0.62, 0.64, 0.66]))
+    ahead = found[POOLED, "external os_c_index"]
+    assert ahead.reached == pytest.approx(0.04)
+    assert ahead.half == pytest.approx(0.0497, abs=1e-4)
+    assert ahead.met
+    told = found["outside at least 0.79", "os_c_index"]
+    assert told.reached == pytest.approx(0.62)
+    assert not told.met
+
+
+def test_the_share_covered_is_that_of_the_means() -> None:
+    """0.14 of 0.30, the interval that of the means over 0.30: the oracle is always the same."""
+    share = found_goals(results([0.62, 0.64, 0.66]))[
+        "from chance to the oracle at least 85%", "internal mvi_auc"
+    ]
+    assert share.reached == pytest.approx(0.14 / 0.30)
+    assert share.half == pytest.approx(0.0497 / 0.30, abs=1e-3)
+
+
+def test_a_goal_is_met_within_its_limit_and_missed_beyond() -> None:
+    lines = [
+        (POOLED, "internal rfs_c_index"),
+        (RADIOMICS, "external, the second of three"),
+        (ALONE, "internal os_c_index, the best of 2"),
+        (LACKING, "external os_c_index"),
+        (MINUTES, "the longest"),
+    ]
+    within = found_goals(results([0.625] * 2), lacking=0.606, minutes=15.0)
+    assert [within[line].met for line in lines] == [True] * 5
+    beyond = found_goals(results([0.589] * 2), lacking=0.5, minutes=15.1)
+    assert [beyond[line].met for line in lines] == [False] * 5
+    assert beyond[LACKING, "internal mvi_auc, on fewer patients"].met is None
 
 
 def test_where_the_oracle_is_at_chance_no_share_is_covered() -> None:
-    assert accuracy.coverage(results(0.8), "internal", "mvi_auc") == pytest.approx(0.5)
-    assert np.isnan(accuracy.coverage(results(0.5), "internal", "mvi_auc"))
-    met = {goal: reached for goal, _, reached in accuracy.goals(results(0.5))}
-    assert not met["internal mvi_auc: share covered >= 0.85"]
-    assert "| – | NO |" in accuracy.table(results(0.5))
+    runs = results([0.65, 0.65], oracle=0.5)
+    share = found_goals(runs)["from chance to the oracle at least 85%", "internal mvi_auc"]
+    assert share.met is False
+    assert "| – | NO |" in accuracy.table(runs, [], np.array([np.nan, np.nan]))
+
+
+def test_what_was_not_run_meets_no_goal() -> None:
+    every = goals.goals(results([0.65, 0.66]), [], np.array([np.nan, np.nan]))
+    unknown = [goal for goal in every if np.isnan(goal.reached)]
+    assert {goal.line for goal in unknown} == {LACKING, MINUTES}
+    assert not any(goal.met for goal in unknown)

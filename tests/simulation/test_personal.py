@@ -176,8 +176,9 @@ def test_evidence_is_of_each_site_with_its_own_part(sites: list[Site], tmp_path:
         )
 
     theirs = evidence(counted_with_best(checkpoint))
-    rows = evaluate_federation(theirs, checkpoint, data, plan).predictions["training"]
-    expected = evaluate(rows, None, resamples=2)["os_c_index"].value
+    judged = evaluate_federation(theirs, checkpoint, data, plan, resamples=2, seed=0)
+    expected = evaluate(judged.predictions["training"], None, resamples=2)["os_c_index"].value
     assert theirs.metrics()["training"]["os_c_index"].value == pytest.approx(expected)
+    assert judged.metrics["training"]["os_c_index_rows"].value == expected
     averaged = evidence({}).metrics()["training"]["os_c_index"].value
     assert averaged != pytest.approx(expected)
