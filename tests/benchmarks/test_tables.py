@@ -105,9 +105,9 @@ def results(federated: Sequence[float], oracle: float = 0.8) -> list[dict[str, A
 def found_goals(
     runs: list[dict[str, Any]], lacking: float = 0.6, minutes: float = 9.0
 ) -> dict[tuple[str, str], goals.Goal]:
-    values: dict[str, float | None] = {metric: lacking for metric in goals.METRICS}
-    figures: list[dict[str, dict[str, float | None]]] = [{c: values for c in goals.JUDGED}]
-    every = goals.goals(runs, figures * len(runs), np.full(len(runs), minutes))
+    row: dict[str, float | None] = dict(zip(goals.METRICS, [lacking] * 4, strict=True))
+    figures = [{"internal": row, "external": row}] * len(runs)
+    every = goals.goals(runs, figures, np.full(len(runs), minutes))
     found = {(goal.line, goal.what): goal for goal in every}
     assert len(found) == len(every)
     return found
