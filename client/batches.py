@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.imaging.cache import load_roi
 from client.imaging.roi import Roi
 from shared.losses.multitask import Targets, targets_from_labels

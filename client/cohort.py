@@ -9,12 +9,14 @@ from pathlib import Path
 
 from rich.progress import track
 
-from client.clinical import FILE, ClinicalTable, SiteFolderError, Variables, read_clinical
+from client.cases import PreparedCase, SetAside
+from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files
 from client.imaging.workers import each_in_order
-from client.preparation.facts import facts_of, first_files, to_text
+from client.preparation.facts import to_text
+from client.preparation.measured import facts_of, first_files
 from client.region import Region, build_region, build_roi
 from client.series.choose import Choice
 from client.series.override import FILE as PHASES_FILE
@@ -28,58 +30,18 @@ from client.series.patient import (
 )
 from client.series.rows import SeriesRow
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import PHASES, TASKS, Labels, Task
+from shared.tasks import PHASES
 
 logger = logging.getLogger("hepafed.client")
 
 __all__ = [
-    "PreparedCase",
     "PreparedSite",
     "Region",
-    "SetAside",
     "SiteFolderError",
     "build_region",
     "build_roi",
     "prepare_site",
 ]
-
-
-@dataclass(frozen=True)
-class PreparedCase:
-    """A patient ready to train on.
-
-    Attributes
-    ----------
-    patient_id : str
-        Stays at the site.
-    roi_path : Path
-        The prepared region (`client.imaging.cache.load_roi`).
-    present : tuple of bool
-        Which of `PHASES` could be used.
-    labels : Labels
-    clinical : tuple of (str, float)
-        The clinical variables that are known.
-    """
-
-    patient_id: str
-    roi_path: Path
-    present: tuple[bool, ...]
-    labels: Labels
-    clinical: Variables = ()
-
-
-def labelled(cases: Sequence[PreparedCase]) -> dict[Task, int]:
-    """Return how many patients have each task's label."""
-    return {task: sum(getattr(case.labels, task) is not None for case in cases) for task in TASKS}
-
-
-@dataclass(frozen=True, order=True)
-class SetAside:
-    """A patient not used, or used only in part, and why."""
-
-    patient_id: str
-    reason: str
-    file: str
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from client.batches import collate, in_order, on_device
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from shared.judgement import Judgement, LossSum
 from shared.losses.logistic_hazard import survival_curve
 from shared.losses.multitask import Targets, multitask_loss, targets_from_labels

@@ -1,6 +1,6 @@
 """One round of learning at a site: what is recalled, judged, trained, kept and told."""
 
-from client.cohort import labelled
+from client.cases import labelled
 from client.control import ControlVariate
 from client.evaluation import judge
 from client.memory import memory_of

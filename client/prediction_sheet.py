@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from client.cohort import Region
-from client.imaging.roi import sample_phase
+from client.imaging.frame import sample_phase
 from client.prediction import Prediction
 from shared.activation_share import ActivationShares
 from shared.reporting.content import ActivationSample

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from client.imaging.cache import Problems
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
+from client.imaging.frame import Frame
 from client.imaging.grid import Grid, Scan
 from client.imaging.lattice import Near
 from client.imaging.read import find_mask, find_phase, open_scan, read_mask
 from client.imaging.registration import REACH_MM, STILL, Motion, find_motion
-from client.imaging.roi import Frame, Roi
+from client.imaging.roi import Roi
 from client.series.choose import Choice
 from client.series.patient import choose_for_patient, is_mixed
 from shared.preprocessing import PreprocessingSettings

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from client.cohort import PreparedCase, SetAside
+from client.cases import PreparedCase, SetAside
 from client.policy import Policy
 
 

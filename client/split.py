@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from shared.seeds import unit_hash
 
 

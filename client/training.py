@@ -9,7 +9,7 @@ from torch import Tensor
 
 from client.augmentation import augment
 from client.batches import Batches, in_steps, on_device, shuffled
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
 from shared.losses.multitask import multitask_loss

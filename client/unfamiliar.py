@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from client.cohort import Region
-from client.imaging.roi import sample_phase, tumour_overlap
+from client.imaging.frame import sample_phase, tumour_overlap
 from shared.model import RoiBatch, direct_features
 from shared.model_folder import ModelFolder
 from shared.preprocessing import PreprocessingSettings

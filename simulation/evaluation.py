@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.evaluation import beside_labels, predict_cases
 from client.evidence.gather import curve_months
 from client.personal import take_own_part

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flwr.app import Context
 
-from client.app import build_client_app
+from client.answers import build_client_app
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence

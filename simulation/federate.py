@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flwr.app import Context
 
-from client.app import build_client_app
+from client.answers import build_client_app
 from client.site import Site
 from server import checkpoint as checkpoints
 from server.app import build_server_app

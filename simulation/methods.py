@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.site import Site
 from client.split import Split, split_cases
 from shared.plan import Plan

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from client.batches import collate
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from shared.model import RoiBatch
 from shared.regions import REGIONS, region_weights
 from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL, SurvivalTask

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from client.batches import roi_of
-from client.cohort import PreparedCase, SetAside, labelled
+from client.cases import PreparedCase, SetAside, labelled
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts

@@ -7,7 +7,7 @@ import torch
 
 from client.activation import activation_map
 from client.batches import collate
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.evaluation import BATCH_SIZE, predict_cases
 from client.evidence.mvi import mvi_sums
 from client.evidence.rule import Rule

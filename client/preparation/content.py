@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.cohort import PreparedCase, PreparedSite, SetAside
+from client.cases import PreparedCase, SetAside
+from client.cohort import PreparedSite
 from client.imaging.cache import load_facts, load_roi
 from client.preparation.facts import RegionFacts, from_text
 from client.preparation.outliers import Outlier, find_outliers

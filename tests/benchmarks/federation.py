@@ -50,7 +50,7 @@ def write_sites(folder: Path) -> None:
 
 def read_sites(folder: Path) -> list[Any]:
     """Return the sites that `write_sites` wrote, with labels drawn from a seed."""
-    from client.cohort import PreparedCase
+    from client.cases import PreparedCase
     from client.site import Site
     from shared.tasks import Labels, Survival
 

@@ -48,7 +48,8 @@ from scipy import ndimage
 
 from client.imaging import cache
 from client.imaging.read import case_files
-from client.preparation.facts import facts_of, first_files, to_text
+from client.preparation.facts import to_text
+from client.preparation.measured import facts_of, first_files
 from client.region import build_region
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES

@@ -8,7 +8,7 @@ import numpy as np
 from flwr.app import ConfigRecord, Context, Error, Message, MessageType
 from flwr.clientapp import ClientApp
 
-from client.app import build_client_app
+from client.answers import build_client_app
 from client.cohort import prepare_site
 from client.site import Site
 from server.checkpoint import Checkpoint

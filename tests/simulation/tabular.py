@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from lifelines.datasets import load_lung
 
+from client.cases import PreparedCase
 from client.clinical import FILE, read_clinical
-from client.cohort import PreparedCase
 from client.imaging.cache import save_roi
 from client.imaging.roi import Roi
 from client.site import Site

@@ -10,8 +10,9 @@ from flwr.app import Context, Message, MessageType
 from lifelines.utils import concordance_index
 from sklearn.metrics import f1_score, roc_auc_score
 
-from client.app import build_client_app
-from client.cohort import PreparedCase, SetAside, prepare_site
+from client.answers import build_client_app
+from client.cases import PreparedCase, SetAside
+from client.cohort import prepare_site
 from client.evaluation import predict_cases
 from client.evidence.gather import cohorts_of
 from client.site import Site

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from client.app import build_client_app
+from client.answers import build_client_app
 from client.evaluation import judge
 from client.memory import memory_of
 from client.personal import personal_keys, take_own_part

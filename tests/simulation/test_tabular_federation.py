@@ -13,7 +13,7 @@ from lifelines.utils import concordance_index
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.evaluation import predict_cases
 from client.site import Site
 from client.split import split_cases

@@ -14,7 +14,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from client.cohort import PreparedCase
+from client.cases import PreparedCase
 from client.evaluation import judge
 from client.site_file import site_from_node_config
 from client.split import split_cases

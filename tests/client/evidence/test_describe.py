@@ -7,7 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from client.cohort import PreparedCase, SetAside, prepare_site
+from client.cases import PreparedCase, SetAside
+from client.cohort import prepare_site
 from client.evidence.describe import describe, describe_cohort, measure
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts

@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEGLSLossless, R
 
 from client.imaging.dicom import open_files, open_series
 from client.imaging.errors import ImagingError
+from client.imaging.frame import extract_roi
 from client.imaging.read import open_scan, read_image
-from client.imaging.roi import extract_roi
 from shared.preprocessing import PreprocessingSettings
 from tests.client.imaging.dicom_files import SYNTAXES, Change, write_enhanced, write_series
 

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.errors import ImagingError
+from client.imaging.frame import extract_roi
 from client.imaging.read import open_scan, read_image, read_mask
-from client.imaging.roi import extract_roi
 from shared.preprocessing import PreprocessingSettings
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "ct"
