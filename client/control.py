@@ -1,9 +1,12 @@
 """A site's half of SCAFFOLD: corrected steps, and the control variate that comes of them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from client.steps import StepGroup
 from shared.weights import Weights
 
 
@@ -27,7 +30,9 @@ class ControlVariate:
 
     def __init__(self, model: nn.Module, own: Weights | None, server: Weights) -> None:
         self._own = own or {key: np.zeros_like(value) for key, value in server.items()}
-        self._names = {parameter: name for name, parameter in model.named_parameters()}
+        self._names: dict[Tensor, str] = {
+            parameter: name for name, parameter in model.named_parameters()
+        }
         self._correction: dict[str, Tensor] = {}
         self._sum: dict[str, Tensor] = {}
         for name, parameter in model.named_parameters():
@@ -37,14 +42,14 @@ class ControlVariate:
         self._steps = 0
 
     @torch.no_grad()
-    def correct(self, optimiser: torch.optim.Optimizer) -> None:
-        """Correct the gradients of the step that `optimiser` is about to take."""
+    def correct(self, groups: Sequence[StepGroup]) -> None:
+        """Correct the gradients of the step that these groups are about to take."""
         self._steps += 1
-        for group in optimiser.param_groups:
-            for parameter in group["params"]:
+        for group in groups:
+            for parameter in group.parameters:
                 if parameter.grad is not None:
                     name = self._names[parameter]
-                    decay = group["weight_decay"] * parameter
+                    decay = group.weight_decay * parameter
                     self._sum[name] += parameter.grad + decay
                     parameter.grad += self._correction[name]
 

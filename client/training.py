@@ -12,6 +12,7 @@ from client.batches import Batches, in_steps, on_device, shuffled
 from client.cases import PreparedCase
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
+from client.steps import AdamWSteps, PlainSteps, StepGroup, Steps
 from shared.losses.multitask import multitask_loss
 from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
@@ -43,7 +44,7 @@ def train_locally(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
     proximal = ProximalTerm(model, plan.algorithm.proximal_mu)
-    optimisers = _optimisers(model, settings, cosine(settings, round_number, plan.rounds))
+    trunk_and_heads = _steps(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
     losses: list[Tensor] = []
     for batch, targets in on_device(_changed_batches(cases, plan, generator), device):
@@ -53,10 +54,10 @@ def train_locally(
         model.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-        for optimiser in optimisers:
+        for steps in trunk_and_heads:
             if control is not None:
-                control.correct(optimiser)
-            optimiser.step()
+                control.correct(steps.groups)
+            steps.step()
         losses.append(total.detach())
     # Read at the end: to read a number is to wait for the GPU.
     return sum(float(loss) for loss in losses) / len(losses)
@@ -88,21 +89,12 @@ def cosine(settings: OptimisationSettings, round_number: int, rounds: int) -> fl
     return low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _optimisers(
-    model: MultiTaskNet, settings: OptimisationSettings, factor: float
-) -> list[torch.optim.Optimizer]:
+def _steps(model: MultiTaskNet, settings: OptimisationSettings, factor: float) -> list[Steps]:
     """Return what steps along the gradients: plain steps for the heads, and for SGD for all."""
-    heads = {
-        "params": list(model.heads.parameters()),
-        "lr": settings.head_learning_rate * factor,
-        "weight_decay": 0.0,  # their penalty is part of the loss
-    }
-    others = {
-        "params": [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")],
-        "lr": settings.learning_rate * factor,
-        "weight_decay": settings.weight_decay,
-    }
+    trunk = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
+    others = StepGroup(tuple(trunk), settings.learning_rate * factor, settings.weight_decay)
+    # No weight decay: the heads' penalty is part of the loss.
+    heads = StepGroup(tuple(model.heads.parameters()), settings.head_learning_rate * factor)
     if settings.optimiser == "sgd":
-        return [torch.optim.SGD([others, heads])]
-    trunk = [torch.optim.AdamW([others])] if others["params"] else []
-    return [*trunk, torch.optim.SGD([heads])]
+        return [PlainSteps(others, heads)]
+    return [AdamWSteps(others), PlainSteps(heads)]

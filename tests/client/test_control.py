@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from client.control import ControlVariate
+from client.steps import PlainSteps, StepGroup
 from shared.weights import parameters_of
 
 
@@ -19,19 +20,17 @@ def test_it_is_option_two_of_the_paper() -> None:
         for _ in range(2)
     )
     rates = {"weight": 0.1, "bias": 0.02}
-    optimiser = torch.optim.SGD(
-        [
-            {"params": [model.weight], "lr": rates["weight"], "weight_decay": 0.3},
-            {"params": [model.bias], "lr": rates["bias"], "weight_decay": 0.0},
-        ]
+    plain = PlainSteps(
+        StepGroup((model.weight,), rates["weight"], weight_decay=0.3),
+        StepGroup((model.bias,), rates["bias"]),
     )
     variate = ControlVariate(model, own, server)  # type: ignore[arg-type]
     steps = 5
     for _ in range(steps):
-        optimiser.zero_grad()
+        model.zero_grad()
         torch.autograd.backward(model(torch.randn(4, 3).double()).square().mean())
-        variate.correct(optimiser)
-        optimiser.step()
+        variate.correct(plain.groups)
+        plain.step()
     after, change, moved = variate.after(), variate.change(), parameters_of(model)
     for key, rate in rates.items():
         expected = own[key] - server[key] + (before[key] - moved[key]) / (steps * rate)
@@ -43,9 +42,9 @@ def test_what_has_no_gradient_is_left_alone() -> None:
     model = nn.Linear(1, 1)
     ones = {key: np.ones_like(value) for key, value in parameters_of(model).items()}
     variate = ControlVariate(model, None, ones)
-    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    plain = PlainSteps(StepGroup(tuple(model.parameters()), 1.0))
     before = parameters_of(model)
-    variate.correct(optimiser)
-    optimiser.step()
+    variate.correct(plain.groups)
+    plain.step()
     assert parameters_of(model) == before
     assert all((value == 0).all() for value in variate.after().values())

@@ -11,6 +11,7 @@ from flwr.app import Message, MessageType
 from torch import nn
 
 from client.control import ControlVariate
+from client.steps import PlainSteps, StepGroup
 from server.averaging import RunningAverage
 from server.control import ControlChange, variate, without
 from server.federation import FederationSettings, run_federation
@@ -46,14 +47,14 @@ class Site:
         model = nn.Linear(1, 1, bias=False)
         model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         corrected = None if control is None else ControlVariate(model, self.own, control)
-        optimiser = torch.optim.SGD(model.parameters(), lr=RATE)
+        plain = PlainSteps(StepGroup(tuple(model.parameters()), RATE))
         for _ in range(STEPS):
-            optimiser.zero_grad()
+            model.zero_grad()
             w = model.weight
             torch.autograd.backward((self.slope * w**2 / 2 + self.offset * w).sum())
             if corrected is not None:
-                corrected.correct(optimiser)
-            optimiser.step()
+                corrected.correct(plain.groups)
+            plain.step()
         change = None if corrected is None else corrected.change()
         self.own = None if corrected is None else corrected.after()
         labelled = dict.fromkeys(("mvi", "rfs", "os"), 0)
