@@ -3,7 +3,8 @@
 Trains five sites of the published size over the in-process grid, and does the same work in a
 bare loop that knows no Flower, no messages, no checks and no checkpoints, by turns, each in a
 process of its own. Prints the wall time as a ratio and the peak memory of each. Goals: at most
-1.02 and 0.7 GB.
+1.02 and 700 MB. Of the peak some 475 MB are libraries, which the bare loop loads as well, Flower
+included: what the federation itself holds is the difference of the peaks.
 """
 
 import argparse
@@ -25,6 +26,9 @@ PATIENTS = (122, 76, 48, 36, 26)
 EDGE = 40
 THREADS = 2
 MEGABYTE = 1 << 20
+# Goals.
+MOST_RATIO = 1.02
+MOST_PEAK_MB = 700
 
 
 def write_sites(folder: Path) -> None:
@@ -159,9 +163,11 @@ def main() -> None:
 def _table(runs: dict[str, list[dict[str, float]]], rounds: int) -> Table:
     seconds = {k: statistics.median(r["seconds"] for r in v) for k, v in runs.items()}
     peaks = {k: max(r["peak_mb"] for r in v) for k, v in runs.items()}
+    ratio = seconds["federated"] / seconds["bare"]
     table = Table(
         title=f"{rounds} rounds over five sites, {sum(PATIENTS)} patients",
-        caption=f"federated / bare = {seconds['federated'] / seconds['bare']:.3f} (goal <= 1.02)",
+        caption=f"federated / bare = {ratio:.3f} (goal <= {MOST_RATIO:g}),"
+        f" peak of federated {peaks['federated']:.0f} MB (goal <= {MOST_PEAK_MB})",
     )
     for column in ("what", "median s", "peak MB"):
         table.add_column(column, justify="left" if column == "what" else "right")
