@@ -101,7 +101,7 @@ def goals(results: Results, robust: Figures, minutes: Values) -> list[Goal]:
         *_above_radiomics(results),
         *_robustness(results, robust),
         *_overfitting(results),
-        _goal("a default run takes at most 15 minutes", "the longest", *_longest(minutes), MINUTES),
+        _longest(minutes),
     ]
 
 
@@ -174,13 +174,11 @@ def _overfitting(results: Results) -> Iterator[Goal]:
         yield Goal("training within 0.10 of internal", metric, gap, half, abs(gap) <= OVERFITTING)
 
 
-def _longest(minutes: Values) -> tuple[float, float]:
+def _longest(minutes: Values) -> Goal:
     known = minutes[~np.isnan(minutes)]
-    return (float(known.max()) if len(known) else np.nan), np.nan
-
-
-def _goal(line: str, what: str, reached: float, half: float, most: float) -> Goal:
-    return Goal(line, what, reached, half, reached <= most)
+    longest = float(known.max()) if len(known) else np.nan
+    line = "a default run takes at most 15 minutes"
+    return Goal(line, "the longest", longest, np.nan, longest <= MINUTES)
 
 
 def _lead(results: Results, rival: str, cohort: str, metric: str) -> Values:

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from client.cohort import PreparedSite
 from server.checkpoint import Checkpoint
 from server.federation import best_weights
+from shared.durable_file import write_durably
 from shared.metrics.predictions import evaluate
 from shared.results import Metric
 from simulation.cohort.folder import FederationFolder
@@ -138,9 +139,7 @@ def train_and_judge(run: InternalRun, data: FederationData) -> None:
 
 def keep(run: InternalRun, figures: Mapping[str, Any]) -> None:
     """Write a run's figures, and forget what it was trained with."""
-    partial = run.path.with_suffix(".partial")
-    partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    partial.replace(run.path)
+    write_durably(run.path, (json.dumps(figures, indent=2) + "\n").encode())
     shutil.rmtree(state_of(run))
 
 
