@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from client.blas import one_blas_thread
 from client.imaging.cache import Problems
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
@@ -79,6 +80,7 @@ def build_roi(
     return region.roi, region.problems
 
 
+@one_blas_thread()
 def build_region(
     folder: Path, settings: PreprocessingSettings, choice: Choice | None = None
 ) -> Region:

@@ -6,6 +6,7 @@ Everything is measured on the mask's own axes, coarsened by whole voxels to abou
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,10 @@ class Lesion:
         near = averaged(scan, box, window_hu, blocks)
         return self.grid.sample(near, motion.then(scan.grid.upright), low).astype(np.float32)
 
+    @cached_property
+    def _margin_mm(self) -> FloatArray:
+        return np.asarray(_margin_points(self.tumour) * self.spacing_mm, dtype=np.float64)
+
     def roughness(self) -> float:
         """Return the logarithm of how far the margin strays from a smooth ellipsoid.
 
@@ -117,8 +122,7 @@ class Lesion:
         distance, has a standard deviation of 0 for an ellipsoid-like body and rises with
         lobulation (compare Schroeter et al., IEEE TMI 2013). Directions count alike.
         """
-        points = _margin_points(self.tumour) * self.spacing_mm
-        offsets = points - np.argwhere(self.tumour).mean(axis=0) * self.spacing_mm
+        offsets = self._margin_mm - np.argwhere(self.tumour).mean(axis=0) * self.spacing_mm
         distance = np.maximum(np.linalg.norm(offsets, axis=1), 1e-3)
         basis = _harmonics(offsets / distance[:, None])
         weight = distance**-2
@@ -132,7 +136,7 @@ class Lesion:
     def log_solidity(self) -> float:
         """Return log(volume / volume of the convex hull); NaN for a tumour in one plane."""
         try:
-            hull = ConvexHull(_margin_points(self.tumour) * self.spacing_mm)
+            hull = ConvexHull(self._margin_mm)
         except QhullError:
             return float("nan")
         return float(np.log(self.volume_mm3 / hull.volume))

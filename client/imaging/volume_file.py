@@ -73,13 +73,12 @@ class VolumeFile:
         at_once = max(1, _PIECE_BYTES // plane_bytes)
         shape = [part.stop - part.start for part in box]
         kept = np.empty(shape, dtype.newbyteorder("="))
-        buffer = bytearray(at_once * plane_bytes)
         for start in range(0, depth, at_once):
             stop = min(start + at_once, depth)
-            wanted = memoryview(buffer)[: (stop - start) * plane_bytes]
-            if not _fill(stream, wanted):
+            stored = stream.read((stop - start) * plane_bytes)
+            if len(stored) < (stop - start) * plane_bytes:
                 raise ImagingError("is cut short: fewer voxels than its header says", self.path)
-            planes = np.frombuffer(wanted, dtype).reshape(stop - start, height, width)
+            planes = np.frombuffer(stored, dtype).reshape(stop - start, height, width)
             if dtype.kind == "f" and not np.isfinite(planes).all():
                 raise ImagingError("has voxels that are not numbers (NaN or infinite)", self.path)
             first, last = max(start, box[0].start), min(stop, box[0].stop)
@@ -122,7 +121,7 @@ def _open_voxels(path: Path, header: Header) -> Iterator[IO[bytes]]:
         if header.packing == "gzip":
             file.seek(header.packed_from)
             with igzip.IGzipFile(fileobj=file, mode="rb") as stream:
-                _fill(stream, memoryview(bytearray(header.offset)))
+                stream.read(header.offset)
                 yield stream
         elif header.packing == "zlib":
             file.seek(header.packed_from)
@@ -130,14 +129,3 @@ def _open_voxels(path: Path, header: Header) -> Iterator[IO[bytes]]:
         else:
             file.seek(header.offset)
             yield file
-
-
-def _fill(stream: IO[bytes], buffer: memoryview) -> bool:
-    """Fill a buffer from a stream; False where the stream ends before it is full."""
-    filled = 0
-    while filled < len(buffer):
-        count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]  # IO lacks it
-        if not count:
-            return False
-        filled += count
-    return True

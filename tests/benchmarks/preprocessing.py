@@ -45,6 +45,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from client.imaging import cache
 from client.imaging.read import case_files
@@ -204,6 +205,7 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
+    threadpool_limits(1)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     console = Console()
     forms: tuple[Format, ...] = ("NIfTI", "DICOM")

@@ -7,10 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from client.cohort import PreparedSite, SiteFolderError, prepare_site, write_set_aside
+from client.cohort import (
+    PreparedSite,
+    SiteFolderError,
+    build_region,
+    prepare_site,
+    write_set_aside,
+)
 from client.evidence.describe import measure
 from client.imaging.cache import load_roi
+from client.imaging.lesion import Lesion
 from shared.preprocessing import PreprocessingSettings
 from tests.client.imaging.dicom_files import write_segmentation, write_series
 from tests.client.patients import (
@@ -337,6 +345,28 @@ def test_a_file_that_cannot_be_opened_is_told_without_a_name_in_the_log(
     assert reasons["good"] == "unexpected ValueError: see the log"
     assert "ValueError" in caplog.text
     assert str(site) not in caplog.text
+
+
+def test_a_region_is_made_with_one_thread_of_linear_algebra(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = next(path for path in sorted(site.iterdir()) if path.is_dir())
+    during: list[int] = []
+
+    def look(self: Lesion) -> float:
+        during.extend(_blas_threads())
+        return 0.0
+
+    monkeypatch.setattr(Lesion, "roughness", look)
+    with threadpool_limits(2, user_api="blas"):
+        build_region(patient, PreprocessingSettings())
+        after = _blas_threads()
+    assert during == [1] * len(after)
+    assert set(after) == {2}
+
+
+def _blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def test_the_cache_knows_no_patient(site: Path) -> None:
