@@ -1,14 +1,30 @@
 """Estimates found and put into words."""
 
 from shared.reporting.names import is_one_site
-from shared.results import Cohort, Estimate, Metric, Results
+from shared.results import METRICS, Cohort, Estimate, Metric, Results
 
 NOT_AVAILABLE = "not available"
+# What a simulation adds to the federation's row: its rivals are judged from patients' rows.
+_FROM_ROWS: dict[Metric, Metric] = {
+    "os_c_index": "os_c_index_rows",
+    "rfs_c_index": "rfs_c_index_rows",
+    "mvi_f1": "mvi_f1_rows",
+    "mvi_auc": "mvi_auc_rows",
+}
 
 
 def find(results: Results, method: str, cohort: Cohort, metric: Metric) -> Estimate | None:
     """Return an estimate, None where the run does not have it at all."""
     return results.get(method, {}).get(cohort, {}).get(metric)
+
+
+def from_rows(results: Results, method: str, cohort: Cohort) -> list[Estimate | None]:
+    """Return a method's `METRICS` from patients' rows, where sites told sums and rows are known.
+
+    Empty where the method has none: it was judged from rows anyhow, or nobody knows them.
+    """
+    found = [find(results, method, cohort, _FROM_ROWS[metric]) for metric in METRICS]
+    return found if any(estimate is not None for estimate in found) else []
 
 
 def whole_federation(results: Results) -> list[str]:

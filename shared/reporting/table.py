@@ -4,13 +4,14 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from shared.reporting.estimates import find, patients
+from shared.reporting.estimates import find, from_rows, patients
 from shared.reporting.names import METRIC_NAMES, is_one_site, shorten
 from shared.results import Cohort, Estimate, Results
 
 SHOWN: tuple[Cohort, ...] = ("internal", "external")
 _TITLES = {"internal": "Internal", "external": "External"}
 _MOST_NAME = 24
+_FROM_ROWS = "  from rows"
 _NOT_FEDERATED = ("oracle", "pooled", "radiomics", "local")
 
 
@@ -24,7 +25,7 @@ def results_table(results: Results, *, synthetic: bool = False) -> Table:
         Whether the title must say that the patients are synthetic.
     """
     title = "Synthetic patients: no clinical claim" if synthetic else "Results"
-    table = Table(title=title, caption="value (95% interval)", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title, caption=_caption(results), box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("Method", overflow="fold")
     for name in METRIC_NAMES.values():
         table.add_column(name, justify="right", no_wrap=True)
@@ -37,11 +38,23 @@ def results_table(results: Results, *, synthetic: bool = False) -> Table:
         for method in results:
             cells = [_cell(find(results, method, cohort, metric)) for metric in METRIC_NAMES]
             table.add_row(escape(shorten(method, _MOST_NAME)), *cells, style=_style(method))
+            if rows := from_rows(results, method, cohort):
+                table.add_row(_FROM_ROWS, *map(_cell, rows), style=_style(method))
     return table
 
 
 # The name that the simulation calls it by, which has a `results_table` of its own.
 terminal_table = results_table
+
+
+def _caption(results: Results) -> str:
+    caption = "value (95% interval)"
+    if any(from_rows(results, method, cohort) for method in results for cohort in SHOWN):
+        caption += (
+            "; from rows: judged as its rivals are. A federation is told sums,\n"
+            "of which sites keep back those of few patients"
+        )
+    return caption
 
 
 def _cell(estimate: Estimate | None) -> str:

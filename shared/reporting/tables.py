@@ -1,12 +1,13 @@
 """The page's tables as text: columns, groups of rows, cells."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shared.reporting.content import ReportContent, RocCurve, SiteSummary
 from shared.reporting.estimates import (
     NOT_AVAILABLE,
     find,
+    from_rows,
     interval_text,
     patients,
     single_sites,
@@ -14,10 +15,14 @@ from shared.reporting.estimates import (
     whole_federation,
 )
 from shared.reporting.names import COHORT_NAMES, METRIC_NAMES, method_name, printable, site_of
-from shared.results import METRICS, Cohort, Results
+from shared.results import COHORTS, METRICS, Cohort, Estimate
 
 _DASH = "–"
 _MOST_REASON = 200
+_ABOUT_ROWS = (
+    " A federation is told sums, of which institutions keep back those of few patients; from rows:"
+    " judged as the other methods are, which only a simulation can show."
+)
 _MEDIANS = ("Follow-up, months", "Tumour, mm", "Tumour, ml", "Pixel, mm", "Slice, mm")
 
 
@@ -62,7 +67,10 @@ def comparison_table(content: ReportContent) -> Table:
     methods = whole_federation(content.results)
     return Table(
         name="results",
-        caption="Value and 95% interval of every method. n: patients whose outcome is known.",
+        caption=(
+            "Value and 95% interval of every method. n: patients whose outcome is known; beside a"
+            f" value, where fewer counted.{_ABOUT_ROWS if _any_from_rows(content) else ''}"
+        ),
         columns=("Method", *METRIC_NAMES.values()),
         groups=tuple(
             _cohort_group(content, cohort, methods, method_name)
@@ -101,19 +109,41 @@ def _cohort_group(
         heading=COHORT_NAMES[cohort],
         cells=tuple(Cell(f"n = {count}") for count in counts),
         rows=tuple(
-            Row(
-                heading=name(method),
-                cells=_estimates(content.results, method, cohort),
-                strong=method == content.run.strategy,
-            )
+            row
             for method in methods
+            for row in _method_rows(content, method, cohort, name(method), counts)
         ),
     )
 
 
-def _estimates(results: Results, method: str, cohort: Cohort) -> tuple[Cell, ...]:
-    found = [find(results, method, cohort, metric) for metric in METRICS]
-    return tuple(Cell(value_text(estimate), interval_text(estimate)) for estimate in found)
+def _method_rows(
+    content: ReportContent, method: str, cohort: Cohort, heading: str, counts: Sequence[int]
+) -> Iterator[Row]:
+    """Yield a method's row, and a second one where it was told sums and rows are known too."""
+    strong = method == content.run.strategy
+    told = [find(content.results, method, cohort, metric) for metric in METRICS]
+    yield Row(heading, _estimates(told, counts), strong)
+    if rows := from_rows(content.results, method, cohort):
+        yield Row(f"{heading}, from rows", _estimates(rows, counts), strong)
+
+
+def _estimates(found: Sequence[Estimate | None], counts: Sequence[int]) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(value_text(estimate), _note(estimate, count))
+        for estimate, count in zip(found, counts, strict=True)
+    )
+
+
+def _note(estimate: Estimate | None, count: int) -> str:
+    parts = [interval_text(estimate)]
+    if estimate is not None and estimate.value is not None and estimate.n < count:
+        parts.append(f"n = {estimate.n}")
+    return ", ".join(part for part in parts if part)
+
+
+def _any_from_rows(content: ReportContent) -> bool:
+    results = content.results
+    return any(from_rows(results, method, cohort) for method in results for cohort in COHORTS)
 
 
 def by_site_table(content: ReportContent) -> Table:

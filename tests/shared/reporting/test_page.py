@@ -12,7 +12,7 @@ from shared.reporting.content import Hidden, ReportContent, SiteSummary
 from shared.reporting.measure_tables import hazard_table
 from shared.reporting.page import write_report
 from shared.results import Estimate
-from tests.shared.reporting.content import estimates, report_content, rounds, site
+from tests.shared.reporting.content import estimates, report_content, rounds, site, with_rows
 from tests.shared.reporting.parsed import Page
 
 HOSTILE = [
@@ -250,6 +250,22 @@ def test_the_results_table_holds_every_method_and_cohort(text: str) -> None:
     assert table.count('<th scope="row">') == 3 * 5
     assert table.count('class="strong"') == 3
     assert table.count("n = 116") == 4
+
+
+def test_sums_that_left_patients_out_say_so_and_rows_stand_below(tmp_path: Path) -> None:
+    content = report_content()
+    fewer = {
+        cohort: {metric: replace(found, n=found.n - 11) for metric, found in metrics.items()}
+        for cohort, metrics in content.results["fedavg"].items()
+    }
+    results = with_rows({**content.results, "fedavg": fewer}, 0.811)
+    page = written(replace(content, results=results), tmp_path)
+    table = page[page.index('id="table-results"') :]
+    table = table[: table.index("</table>")]
+    assert table.count("Federated (FedAvg), from rows") == 1
+    assert table.count("0.811") == 4
+    assert "n = 105" in table
+    assert "keep back those of few patients" in table
 
 
 def test_names_from_folders_are_text_and_nothing_else(hostile: str) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from shared.reporting.table import results_table
 from shared.results import Results
-from tests.shared.reporting.content import estimates, report_content
+from tests.shared.reporting.content import estimates, report_content, with_rows
 
 
 def shown(results: Results, *, width: int = 100, synthetic: bool = False) -> str:
@@ -31,6 +31,16 @@ def test_the_mean_over_sites_and_every_site_have_a_row() -> None:
     starts = [line.split()[0] for line in lines if line.strip()]
     assert starts.count("local") == 2
     assert starts.count("local/site_5") == 2
+
+
+def test_the_federation_is_shown_from_rows_too_where_its_rivals_are_judged_by_them() -> None:
+    results = report_content().results
+    assert "from rows" not in shown(results)
+    text = shown(with_rows(results, 0.811))
+    assert text.count("0.811 (0.73–0.88)") == 4
+    assert text.count("  from rows") == 1
+    assert "judged as its rivals are" in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_what_cannot_be_had_is_a_dash() -> None:
