@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from flwr.cli.build import build_fab_from_disk
 from flwr.common.serde import fab_to_proto, user_config_to_proto
 from flwr.proto.control_pb2 import ListRunsRequest, StartRunRequest, StopRunRequest
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
-from shared.app_bundle import ROOT
+from shared.app_bundle import build_bundle
 
 FINISHED = "finished"
 
@@ -57,7 +56,7 @@ class Link:
         ------
         LinkError
         """
-        content = build_fab_from_disk(ROOT)
+        content = build_bundle()
         fab = Fab(hashlib.sha256(content).hexdigest(), content, {})
         request = StartRunRequest(
             fab=fab_to_proto(fab), override_config=user_config_to_proto({**config})

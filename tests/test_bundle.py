@@ -5,6 +5,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from shared.app_bundle import build_bundle
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -16,7 +18,8 @@ def test_the_bundle_ships_the_apps_and_nothing_else(tmp_path: Path) -> None:
             expected.add(path.relative_to(ROOT).as_posix())
     app = tmp_path / "hepafed"
     decoys = {"data/patients.json", "client/clinical.csv", "simulation/run.py", "notes.md"}
-    for name in expected | {"README.md", "LICENSE"}:
+    decoys |= {"client/build/ignored.py", "shared/__pycache__/left.py"}
+    for name in expected | {"README.md", "LICENSE", ".gitignore"}:
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).write_bytes((ROOT / name).read_bytes())
     for name in decoys:
@@ -29,3 +32,4 @@ def test_the_bundle_ships_the_apps_and_nothing_else(tmp_path: Path) -> None:
     (bundle,) = tmp_path.glob("*.fab")
     files = {name for name in zipfile.ZipFile(bundle).namelist() if not name.startswith(".info/")}
     assert files == expected
+    assert build_bundle(app) == bundle.read_bytes()

@@ -4,17 +4,16 @@ import re
 import shutil
 import ssl
 from collections.abc import Iterator
-from hashlib import sha256
 from http.client import HTTPSConnection
 from typing import Any
 
 import pytest
-from flwr.cli.build import build_fab_from_disk
 
 from client.link import Admission, ask_admission, make_key, read_key
 from client.node import link_of
 from client.run import CANNOT, NOT_ADMITTED
 from client.site_file import read_site_file
+from shared.app_bundle import bundle_hash
 from tests.faults.cohort import SITE_SETTINGS, plan_of, simulate
 from tests.faults.federation import (
     NGINX,
@@ -158,7 +157,7 @@ def test_a_bundle_with_one_changed_byte_is_refused_everywhere(federation: Federa
     content = changed.read_bytes()
     changed.write_bytes(content.replace(b"Local optimisation", b"local optimisation", 1))
     assert sum(a != b for a, b in zip(content, changed.read_bytes(), strict=True)) == 1
-    bundle = sha256(build_fab_from_disk(app)).hexdigest()
+    bundle = bundle_hash(app)
     run = federation.submit(plan_of(1), app.parent / "state", NAMES, minimum_sites=5, app=app)
     refused(federation, run, NAMES, "BUNDLE_REFUSED")
     for site in NAMES:
