@@ -1,0 +1,64 @@
+"""The linear heads: one for MVI, and one a survival outcome."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+HEADS = "heads"
+SHARED_RISK = "shared_risk"
+
+
+class ProportionalHazardHead(nn.Module):
+    """A survival head: one risk a patient on a baseline shared by all.
+
+    The logit of the conditional hazard in interval k is ``baseline_k + risk``: a
+    proportional-odds model in discrete time (Cox, J R Stat Soc B 1972;34:187, section 6),
+    with T + F parameters where free logits would have T * F. The risk is the part that all
+    tasks share and this task's own.
+    """
+
+    def __init__(self, features: int, intervals: int) -> None:
+        super().__init__()
+        self.risk = zero_linear(features, bias=False)
+        # A conditional hazard of 5% in each interval: near what is seen, so no first steps
+        # are spent on the level.
+        self.baseline = nn.Parameter(torch.full((intervals,), -3.0))
+
+    def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
+        """Return hazard logits, shape (B, T), from features, shape (B, F), and a risk (B, 1)."""
+        return cast(Tensor, self.baseline + shared_risk + self.risk(features))
+
+
+class LogisticHead(nn.Module):
+    """The MVI head: logistic regression on the risk that all tasks share and a part of its own."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.risk = zero_linear(features, bias=True)
+
+    def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
+        """Return logits, shape (B,), from features, shape (B, F), and a risk (B, 1)."""
+        return cast(Tensor, (shared_risk + self.risk(features)).squeeze(1))
+
+
+def ranking_score(survival_output: Tensor) -> Tensor:
+    """Return one number a patient, higher is worse, shape (B,), float64, from shape (B, T).
+
+    With a baseline shared by all patients, the mean logit orders them as S(t) does at every
+    t, and as `shared.losses.logistic_hazard.risk_score` does, without that score's rounding
+    near its ends.
+    """
+    return survival_output.double().mean(dim=1)
+
+
+def zero_linear(features: int, *, bias: bool) -> nn.Linear:
+    """Return a layer of one output that begins, as ridge regression without evidence ends, at 0."""
+    layer = nn.Linear(features, 1, bias=bias)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+def squared_weights(linear: nn.Module) -> Tensor:
+    """Return the sum of a linear layer's squared weights, which a ridge penalises."""
+    return cast(nn.Linear, linear).weight.square().sum()

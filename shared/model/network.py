@@ -1,0 +1,100 @@
+"""The multi-task network: one 3D DenseNet trunk, an MVI head and two survival heads."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shared.measurements import MEASUREMENTS
+from shared.model.batch import RoiBatch
+from shared.model.heads import (
+    SHARED_RISK,
+    LogisticHead,
+    ProportionalHazardHead,
+    squared_weights,
+    zero_linear,
+)
+from shared.model.settings import ModelSettings
+from shared.model.standardise import Standardise
+from shared.model.trunk import densenet_trunk, precision, stage_names, stage_widths
+from shared.regions import REGIONS, region_moments, region_weights, resample_regions
+from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
+
+
+class MultiTaskNet(nn.Module):
+    """The shared network of the federation.
+
+    The heads are linear. They read the lesion's measurements (`shared.measurements`), the signs
+    by which radiologists judge: 192 patients are too few to learn these from voxels; and the
+    clinical variables of the study, if it names any. Beside them stands what a 3D DenseNet
+    sees, its maps pooled over tumour core, rim and ring apart (`shared.regions`). The three
+    outcomes go with the same signs, so each head is what all share and a smaller part of its
+    own; the penalty (`ridge`) holds both near zero.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+    survival_outputs : int
+        T, the intervals of the federation's time grid; 1 for the Cox loss.
+    """
+
+    def __init__(self, settings: ModelSettings, survival_outputs: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.standardise = Standardise(len(settings.clinical_variables))
+        features = len(MEASUREMENTS) + len(settings.clinical_variables)
+        if settings.trunk == "densenet":
+            channels = len(PHASES) + (2 if settings.mask_channel else 0)
+            self.trunk = densenet_trunk(settings, channels)
+            self.embed = nn.Sequential(
+                nn.Dropout(settings.dropout),
+                nn.Linear(len(REGIONS) * sum(stage_widths(settings)), settings.embedding),
+                nn.LayerNorm(settings.embedding),
+                nn.ELU(),
+            )
+            features += settings.embedding
+        self.heads = nn.ModuleDict({SHARED_RISK: zero_linear(features, bias=False)})
+        self.heads["mvi"] = LogisticHead(features)
+        for task in SURVIVAL_TASKS:
+            self.heads[task] = ProportionalHazardHead(features, survival_outputs)
+
+    def forward(self, batch: RoiBatch) -> dict[str, Tensor]:
+        """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``."""
+        features = self.features(batch)
+        shared_risk = self.heads[SHARED_RISK](features)
+        return {task: self.heads[task](features, shared_risk) for task in TASKS}
+
+    def ridge(self, shared: float, own: float) -> Tensor:
+        """Return half the penalised squares of the shared weights and of each task's own."""
+        squares = [shared * squared_weights(self.heads[SHARED_RISK])]
+        squares += [own * squared_weights(cast(nn.Module, self.heads[task].risk)) for task in TASKS]
+        return torch.stack(squares).sum() / 2
+
+    def features(self, batch: RoiBatch) -> Tensor:
+        """Return the features that all heads share, shape (B, F)."""
+        standardised = cast(Tensor, self.standardise(batch.head_inputs))
+        if self.settings.trunk == "none":
+            return standardised
+        with precision(self.settings, standardised.device):
+            embedded = self._embed(batch)
+        scaled = self.settings.embedding_scale * embedded.to(standardised.dtype)
+        return torch.cat([standardised, scaled], dim=1)
+
+    def _embed(self, batch: RoiBatch) -> Tensor:
+        tumour = batch.mask == TUMOUR_LABEL
+        regions = region_weights(tumour)
+        pooled = []
+        x = self._input_channels(batch, tumour)
+        for name, layer in self.trunk.named_children():
+            x = layer(x)
+            if name in stage_names(self.settings):
+                weights = resample_regions(regions, x.shape[2:])
+                pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
+        return cast(Tensor, self.embed(torch.cat(pooled, dim=1)))
+
+    def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
+        if not self.settings.mask_channel:
+            return batch.phases
+        masks = torch.stack([tumour, batch.mask > 0], dim=1)
+        return torch.cat([batch.phases, masks.to(batch.phases.dtype)], dim=1)

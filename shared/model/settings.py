@@ -1,0 +1,74 @@
+"""How the network is configured."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
+
+# Channels of the trunk come in so many groups, each normalised apart.
+GROUPS = 4
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Size of the network.
+
+    Attributes
+    ----------
+    init_features, growth_rate, block_config, bottleneck
+        As in DenseNet (Huang et al., arXiv 1608.06993); MONAI's `DenseNet` builds the blocks.
+        Normalisation is by group: it keeps no statistics, so that one site's scanner cannot
+        leak into another's predictions, and an unseen site needs none.
+    trunk : str
+        ``"densenet"``; ``"none"``: the heads read the measurements alone.
+    embedding : int
+        Width of the layer that condenses the pooled trunk features.
+    embedding_scale : float
+        Size of each of these features beside measurements of deviation 1: under one ridge
+        penalty, how much less the heads trust what the trunk sees.
+    dropout : float
+        On the pooled trunk features, in [0, 1).
+    mask_channel : bool
+        Whether tumour and liver masks are input channels beside the phases.
+    trunk_precision : str
+        What the trunk computes in: ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 on a
+        GPU, float32 elsewhere. Weights, what the heads read and the heads are float32 always: at
+        the 8 bits of bfloat16 patients of different risk would tie.
+    clinical_variables : tuple of str
+        Further columns of ``clinical.csv`` that the heads read beside the measurements, such as
+        age: numbers, or 0 and 1. They enter linearly: a skewed one, such as AFP, belongs there
+        as its logarithm. A site without such a column counts as not knowing it.
+    """
+
+    init_features: int = 16
+    growth_rate: int = 8
+    block_config: tuple[int, ...] = (4, 4, 4)
+    bottleneck: int = 2
+    trunk: Literal["densenet", "none"] = "densenet"
+    embedding: int = 8
+    embedding_scale: float = 0.3
+    dropout: float = 0.5
+    mask_channel: bool = True
+    trunk_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    clinical_variables: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        if self.trunk not in ("densenet", "none"):
+            raise ValueError(f"trunk must be 'densenet' or 'none', got {self.trunk!r}")
+        if self.trunk_precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(
+                "trunk_precision must be 'auto', 'float32' or 'bfloat16',"
+                f" got {self.trunk_precision!r}"
+            )
+        if self.embedding < 1 or self.embedding_scale <= 0:
+            raise ValueError("embedding must be at least 1 and embedding_scale > 0")
+        if self.init_features % GROUPS or self.growth_rate % GROUPS:
+            raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
+        check_clinical_variables(self.clinical_variables)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What the federation sums up before the first round; the heads read the last of them."""
+        return (*DIRECT_FEATURE_NAMES, *self.clinical_variables)

@@ -1,0 +1,53 @@
+"""The 3D DenseNet, and in what precision it computes."""
+
+from typing import cast
+
+import torch
+from monai.networks.nets import DenseNet
+from torch import nn
+
+from shared.model.settings import GROUPS, ModelSettings
+
+
+def densenet_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
+    """Return the layers of a DenseNet for so many input channels, without its classifier."""
+    trunk = DenseNet(
+        spatial_dims=3,
+        in_channels=channels,
+        out_channels=1,
+        init_features=settings.init_features,
+        growth_rate=settings.growth_rate,
+        block_config=settings.block_config,
+        bn_size=settings.bottleneck,
+        act="elu",
+        norm=("group", {"num_groups": GROUPS}),
+    ).features
+    # MONAI's stem is 7 x 7 x 7, made for whole scans; at 3 mm a 3 x 3 x 3 sees 9 mm.
+    trunk.conv0 = nn.Conv3d(
+        channels, settings.init_features, kernel_size=3, stride=2, padding=1, bias=False
+    )
+    return cast(nn.Sequential, trunk)
+
+
+def stage_names(settings: ModelSettings) -> tuple[str, ...]:
+    """Return the layers whose maps are pooled: the stem, and the end of every dense block."""
+    blocks = range(1, len(settings.block_config))
+    return ("norm0", *(f"denseblock{i}" for i in blocks), "norm5")
+
+
+def stage_widths(settings: ModelSettings) -> list[int]:
+    """Return how many channels each of these has."""
+    widths = [settings.init_features]
+    channels = settings.init_features
+    for layers in settings.block_config:
+        channels += layers * settings.growth_rate
+        widths.append(channels)
+        channels //= 2
+    return widths
+
+
+def precision(settings: ModelSettings, device: torch.device) -> torch.autocast:
+    """Return the context in which the trunk computes."""
+    half = settings.trunk_precision == "bfloat16"
+    half |= settings.trunk_precision == "auto" and device.type == "cuda"
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
