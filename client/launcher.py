@@ -32,6 +32,8 @@ logger = logging.getLogger("hepafed.client")
 
 OWN_PACKAGES = ("client", "shared")
 SERVE = "--serve"
+# What every message needs, loaded once before the first: the app, and what builds the network.
+WARM = ("client.app", "monai.networks.nets")
 
 
 class Guard:
@@ -180,7 +182,8 @@ def main() -> None:
     die_with_parent()
     site_file, *words = sys.argv[1:]
     if words[:1] == [SERVE]:
-        importlib.import_module("client.app")
+        for module in WARM:
+            importlib.import_module(module)
         warm.serve(Path(words[1]), lambda request: run(Path(site_file), request))
     run(Path(site_file), words)
 

@@ -3,14 +3,19 @@
 from typing import cast
 
 import torch
-from monai.networks.nets import DenseNet
 from torch import nn
 
 from shared.model.settings import GROUPS, ModelSettings
 
 
 def densenet_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
-    """Return the layers of a DenseNet for so many input channels, without its classifier."""
+    """Return the layers of a DenseNet for so many input channels, without its classifier.
+
+    MONAI is imported where it is needed: it takes longer than torch, and most commands only ask,
+    check or prepare.
+    """
+    from monai.networks.nets import DenseNet
+
     trunk = DenseNet(
         spatial_dims=3,
         in_channels=channels,
