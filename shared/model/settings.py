@@ -31,9 +31,10 @@ class ModelSettings:
     mask_channel : bool
         Whether tumour and liver masks are input channels beside the phases.
     trunk_precision : str
-        What the trunk computes in: ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 on a
-        GPU, float32 elsewhere. Weights, what the heads read and the heads are float32 always: at
-        the 8 bits of bfloat16 patients of different risk would tie.
+        ``"auto"``: the trunk computes in bfloat16 on a GPU, in float32 elsewhere: on a CPU,
+        oneDNN's bfloat16 gradients of small maps (2 x 2 x 2) hold memory that nobody wrote.
+        ``"float32"``: everywhere. Weights, what the heads read and the heads are float32 always:
+        at the 8 bits of bfloat16 patients of different risk would tie.
     clinical_variables : tuple of str
         Further columns of ``clinical.csv`` that the heads read beside the measurements, such as
         age: numbers, or 0 and 1. They enter linearly: a skewed one, such as AFP, belongs there
@@ -49,7 +50,7 @@ class ModelSettings:
     embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
-    trunk_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    trunk_precision: Literal["auto", "float32"] = "auto"
     clinical_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,10 +58,9 @@ class ModelSettings:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
         if self.trunk not in ("densenet", "none"):
             raise ValueError(f"trunk must be 'densenet' or 'none', got {self.trunk!r}")
-        if self.trunk_precision not in ("auto", "float32", "bfloat16"):
+        if self.trunk_precision not in ("auto", "float32"):
             raise ValueError(
-                "trunk_precision must be 'auto', 'float32' or 'bfloat16',"
-                f" got {self.trunk_precision!r}"
+                f"trunk_precision must be 'auto' or 'float32', got {self.trunk_precision!r}"
             )
         if self.embedding < 1 or self.embedding_scale <= 0:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")

@@ -53,6 +53,5 @@ def stage_widths(settings: ModelSettings) -> list[int]:
 
 def precision(settings: ModelSettings, device: torch.device) -> torch.autocast:
     """Return the context in which the trunk computes."""
-    half = settings.trunk_precision == "bfloat16"
-    half |= settings.trunk_precision == "auto" and device.type == "cuda"
+    half = settings.trunk_precision == "auto" and device.type == "cuda"
     return torch.autocast(device.type, torch.bfloat16, enabled=half)

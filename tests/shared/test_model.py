@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -66,10 +67,25 @@ def test_every_parameter_learns() -> None:
     assert silent == []
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let ``auto`` compute as on a GPU, without oneDNN, whose gradients are not to be trusted."""
+
+    def half(settings: ModelSettings, device: torch.device) -> torch.autocast:
+        return torch.autocast(
+            device.type, torch.bfloat16, enabled=settings.trunk_precision == "auto"
+        )
+
+    monkeypatch.setattr("shared.model.network.precision", half)
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_trunk_in_bfloat16_leaves_the_heads_exact() -> None:
     """The trunk may be coarse; two patients who differ slightly may not become one."""
     exact = network(ModelSettings(trunk_precision="float32")).eval()
-    half = network(ModelSettings(trunk_precision="bfloat16")).eval()
+    half = network(ModelSettings()).eval()
     batch = roi_batch(patients=2)
     slightly = batch.measurements[:1] + torch.tensor([0.0, 1e-4]).unsqueeze(1)
     twins = replace(
@@ -88,8 +104,9 @@ def test_a_trunk_in_bfloat16_leaves_the_heads_exact() -> None:
         torch.testing.assert_close(difference, wanted, rtol=0.02, atol=0)
 
 
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_a_trunk_in_bfloat16_learns_in_float32() -> None:
-    model = network(ModelSettings(trunk_precision="bfloat16", dropout=0.0))
+    model = network(ModelSettings(dropout=0.0))
     sum(output.square().sum() for output in model(roi_batch()).values()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
