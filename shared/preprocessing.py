@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from shared.config import to_json
@@ -57,7 +58,7 @@ class PreprocessingSettings:
         if not (all(map(math.isfinite, self.window_hu)) and self.window_hu[0] < self.window_hu[1]):
             raise ValueError(f"window_hu must be (low, high), both finite, got {self.window_hu}")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A digest of the settings and of the code's version: equal where ROIs are equal."""
         text = f"{PREPROCESSING_VERSION}:{to_json(self)}"

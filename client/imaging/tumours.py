@@ -1,6 +1,7 @@
 """The separate tumours of a mask."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ class Tumours:
         counts = np.bincount(self.components.ravel())[1:]
         return {label: int(count) for label, count in enumerate(counts, start=1)}
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The label of the largest tumour; the first of those that are equally large."""
         return int(np.argmax(np.bincount(self.components.ravel())[1:])) + 1

@@ -66,26 +66,33 @@ class VolumeFile:
         return scaled
 
     def _keep(self, stream: IO[bytes], box: Box) -> NDArray[Any]:
-        """Read whole planes in their order and keep what lies in the box."""
-        dtype = self.header.dtype
+        """Read all planes in their order and keep what lies in the box."""
         width, height, depth = self.grid.size
-        plane_bytes = width * height * dtype.itemsize
-        at_once = max(1, _PIECE_BYTES // plane_bytes)
-        shape = [part.stop - part.start for part in box]
-        kept = np.empty(shape, dtype.newbyteorder("="))
+        native = self.header.dtype.newbyteorder("=")
+        if box == self.grid.whole:  # as of a mask: nothing has to be copied
+            return self._planes(stream, depth).astype(native, copy=False)
+        at_once = max(1, _PIECE_BYTES // (width * height * native.itemsize))
+        kept = np.empty([part.stop - part.start for part in box], native)
         for start in range(0, depth, at_once):
-            stop = min(start + at_once, depth)
-            stored = stream.read((stop - start) * plane_bytes)
-            if len(stored) < (stop - start) * plane_bytes:
-                raise ImagingError("is cut short: fewer voxels than its header says", self.path)
-            planes = np.frombuffer(stored, dtype).reshape(stop - start, height, width)
-            if dtype.kind == "f" and not np.isfinite(planes).all():
-                raise ImagingError("has voxels that are not numbers (NaN or infinite)", self.path)
-            first, last = max(start, box[0].start), min(stop, box[0].stop)
+            planes = self._planes(stream, min(at_once, depth - start))
+            first, last = max(start, box[0].start), min(start + at_once, box[0].stop)
             if first < last:
                 inside = planes[first - start : last - start, box[1], box[2]]
                 kept[first - box[0].start : last - box[0].start] = inside
         return kept
+
+    def _planes(self, stream: IO[bytes], count: int) -> NDArray[Any]:
+        """Read the next planes, shape (count, H, W)."""
+        dtype = self.header.dtype
+        width, height, _ = self.grid.size
+        wanted = count * width * height * dtype.itemsize
+        stored = stream.read(wanted)
+        if len(stored) < wanted:
+            raise ImagingError("is cut short: fewer voxels than its header says", self.path)
+        planes = np.frombuffer(stored, dtype).reshape(count, height, width)
+        if dtype.kind == "f" and not np.isfinite(planes).all():
+            raise ImagingError("has voxels that are not numbers (NaN or infinite)", self.path)
+        return planes
 
 
 def open_volume(path: Path) -> VolumeFile:
