@@ -16,7 +16,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from client.clinical import SiteFolderError
-from client.evaluation import judge, sum_features
+from client.evaluation import judge, sum_features, sum_maps
 from client.evidence.describe import describe
 from client.evidence.gather import cohorts_of, gather_evidence, rule_of
 from client.imaging.errors import ImagingError
@@ -136,8 +136,10 @@ def _give_evidence(message: Message, site: Site) -> RecordDict:
 
 def _sum_features(message: Message, site: Site) -> RecordDict:
     model, _, split = _prepare(message, site)
-    sums = sum_features(split.training, model.settings, minimum_count=site.minimum_count)
-    return write_feature_sums(site.name, sums)
+    least = site.minimum_count
+    sums = sum_features(split.training, model.settings, minimum_count=least)
+    maps = sum_maps(model, split.training, site.torch_device, minimum_count=least)
+    return write_feature_sums(site.name, sums, maps)
 
 
 def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:

@@ -12,11 +12,18 @@ from client.cases import PreparedCase
 from shared.judgement import Judgement, LossSum
 from shared.losses.logistic_hazard import survival_curve
 from shared.losses.multitask import Targets, multitask_loss, targets_from_labels
+from shared.map_sums import MapSums
 from shared.metrics.classification import ScoreHistogram
 from shared.metrics.concordance import PairCounts, concordance_pairs
 from shared.metrics.labelled import FloatArray
 from shared.metrics.predictions import Predictions, SurvivalPredictions
-from shared.model import ModelSettings, MultiTaskNet, direct_features, ranking_score
+from shared.model import (
+    ModelSettings,
+    MultiTaskNet,
+    direct_features,
+    pooled_maps,
+    ranking_score,
+)
 from shared.plan import Plan
 from shared.regions import region_weights
 from shared.standardisation import FeatureSums
@@ -116,6 +123,25 @@ def sum_features(
         values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
         sums = sums + FeatureSums.over(values.double().numpy(), known.double().numpy())
     return sums.at_least(minimum_count)
+
+
+def sum_maps(
+    model: MultiTaskNet, cases: Sequence[PreparedCase], device: torch.device, *, minimum_count: int
+) -> MapSums:
+    """Return the sums by which the federation standardises what the untrained trunk pools.
+
+    Nothing of fewer than `minimum_count` training patients.
+    """
+    maps = pooled_maps(model.settings)
+    if not maps or not cases:
+        return MapSums.empty(maps)
+    model.eval()
+    pooled = []
+    with torch.no_grad():
+        for start in range(0, len(cases), BATCH_SIZE):
+            batch = collate(cases[start : start + BATCH_SIZE], model.settings.clinical_variables)
+            pooled.append(model.pool(batch.to(device)).double().cpu().numpy())
+    return MapSums.over(np.concatenate(pooled)).at_least(minimum_count)
 
 
 def judge(

@@ -152,7 +152,8 @@ def sharing(site: SiteFile, patients: int) -> Table:
             "where the study asks for SCAFFOLD, by how much the mean gradient of a round differs"
             " from the round before: no more than can be computed from the weights",
             "how many patients train, and how many have each task's label",
-            f"sums of features over the training patients{_variables(site)}; {least}",
+            f"sums of features over the training patients{_variables(site)}, and of what the"
+            f" untrained network pools from their images; {least}",
             *leaves,
             f"nothing at all with fewer than {policy.min_training_patients} training patients",
         ]

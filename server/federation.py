@@ -19,6 +19,8 @@ from server.streaming import StreamingGrid
 from server.terms import Terms
 from server.told import ask_everyone, load_word, save_word
 from shared.config import to_json
+from shared.map_sums import MapSums
+from shared.model import pooled_maps
 from shared.plan import Plan, new_model
 from shared.protocol import Instruction, read_feature_sums, write_instruction
 from shared.seeds import derive_seed
@@ -140,7 +142,7 @@ def first_checkpoint(
         Too few sites answered with their sums.
     """
     weights = initial_weights(settings.plan)
-    features = len(settings.plan.model.feature_names)
+    features, maps = len(settings.plan.model.feature_names), pooled_maps(settings.plan.model)
     question = Question(
         grid,
         settings.terms,
@@ -149,20 +151,23 @@ def first_checkpoint(
         number=0,
         on_progress=on_progress,
     )
-    intake, sums = Intake(), dict[str, FeatureSums]()
+    intake, sums = Intake(), dict[str, tuple[FeatureSums, MapSums]]()
     question.put(
         intake,
         lambda replies, asked: intake.take(
-            replies, asked, lambda reply: read_feature_sums(reply, features), sums.__setitem__
+            replies, asked, lambda reply: read_feature_sums(reply, features, maps), sums.__setitem__
         ),
     )
-    total = add_up((sums[site] for site in sorted(sums)), features)
+    total = add_up((sums[site][0] for site in sorted(sums)), features)
     mean, deviation = total.mean_and_deviation()
     weights |= {
         "standardise.mean": mean,
         "standardise.deviation": deviation,
         "standardise.correlation": total.correlation(),
     }
+    if maps:
+        pooled = sum((sums[site][1] for site in sorted(sums)), start=MapSums.empty(maps))
+        weights["centre.mean"], weights["centre.deviation"] = pooled.mean_and_deviation()
     return Checkpoint(round=0, weights=weights, history=[{"round": 0}])
 
 

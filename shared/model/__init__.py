@@ -11,6 +11,7 @@ from shared.model.heads import HEADS, SHARED_RISK, ranking_score
 from shared.model.network import MultiTaskNet
 from shared.model.settings import ModelSettings
 from shared.model.standardise import WINSOR, Standardise
+from shared.model.trunk import pooled_maps
 
 __all__ = [
     "DIRECT_FEATURES",
@@ -25,5 +26,6 @@ __all__ = [
     "Standardise",
     "check_clinical_variables",
     "direct_features",
+    "pooled_maps",
     "ranking_score",
 ]

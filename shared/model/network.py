@@ -16,9 +16,9 @@ from shared.model.heads import (
     zero_linear,
 )
 from shared.model.settings import ModelSettings
-from shared.model.standardise import Standardise
-from shared.model.trunk import densenet_trunk, precision, stage_names, stage_widths
-from shared.regions import REGIONS, region_moments, region_weights, resample_regions
+from shared.model.standardise import Centre, Standardise
+from shared.model.trunk import densenet_trunk, pooled_maps, precision, stage_names
+from shared.regions import region_moments, region_weights, resample_regions
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 
@@ -28,9 +28,9 @@ class MultiTaskNet(nn.Module):
     The heads are linear. They read the lesion's measurements (`shared.measurements`), the signs
     by which radiologists judge: 192 patients are too few to learn these from voxels; and the
     clinical variables of the study, if it names any. Beside them stands what a 3D DenseNet
-    sees, its maps pooled over tumour core, rim and ring apart (`shared.regions`). The three
-    outcomes go with the same signs, so each head is what all share and a smaller part of its
-    own; the penalty (`ridge`) holds both near zero.
+    sees, its maps pooled over tumour core, rim and ring apart (`shared.regions`) and
+    standardised (`Centre`). The three outcomes go with the same signs, so each head is what all
+    share and a smaller part of its own; the penalty (`ridge`) holds both near zero.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ class MultiTaskNet(nn.Module):
         if settings.trunk == "densenet":
             channels = len(PHASES) + (2 if settings.mask_channel else 0)
             self.trunk = densenet_trunk(settings, channels)
+            self.centre = Centre(pooled_maps(settings))
             self.embed = nn.Sequential(
                 nn.Dropout(settings.dropout),
-                nn.Linear(len(REGIONS) * sum(stage_widths(settings)), settings.embedding),
-                nn.LayerNorm(settings.embedding),
+                nn.Linear(pooled_maps(settings), settings.embedding),
                 nn.ELU(),
             )
             features += settings.embedding
@@ -76,22 +76,27 @@ class MultiTaskNet(nn.Module):
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
         if self.settings.trunk == "none":
             return standardised
-        with precision(self.settings, standardised.device):
-            embedded = self._embed(batch)
-        scaled = self.settings.embedding_scale * embedded.to(standardised.dtype)
-        return torch.cat([standardised, scaled], dim=1)
+        pooled = self.pool(batch)
+        embedded = cast(Tensor, self.embed(self.centre(pooled)))
+        if self.training:
+            # After it was used: a single step a round is then a step along the pooled gradient.
+            # A batch may be filled up with blanks, who have no tumour.
+            self.centre.follow(pooled, (batch.mask == TUMOUR_LABEL).flatten(1).any(dim=1))
+        return torch.cat([standardised, self.settings.embedding_scale * embedded], dim=1)
 
-    def _embed(self, batch: RoiBatch) -> Tensor:
+    def pool(self, batch: RoiBatch) -> Tensor:
+        """Return the means of the trunk's maps in every region, shape (B, P), float32."""
         tumour = batch.mask == TUMOUR_LABEL
         regions = region_weights(tumour)
         pooled = []
-        x = self._input_channels(batch, tumour)
-        for name, layer in self.trunk.named_children():
-            x = layer(x)
-            if name in stage_names(self.settings):
-                weights = resample_regions(regions, x.shape[2:])
-                pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
-        return cast(Tensor, self.embed(torch.cat(pooled, dim=1)))
+        with precision(self.settings, batch.mask.device):
+            x = self._input_channels(batch, tumour)
+            for name, layer in self.trunk.named_children():
+                x = layer(x)
+                if name in stage_names(self.settings):
+                    weights = resample_regions(regions, x.shape[2:])
+                    pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
+        return torch.cat(pooled, dim=1).float()
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
         if not self.settings.mask_channel:

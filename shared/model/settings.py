@@ -22,7 +22,7 @@ class ModelSettings:
     trunk : str
         ``"densenet"``; ``"none"``: the heads read the measurements alone.
     embedding : int
-        Width of the layer that condenses the pooled trunk features.
+        Width of the layer that condenses the pooled trunk features, after they are standardised.
     embedding_scale : float
         Size of each of these features beside measurements of deviation 1: under one ridge
         penalty, how much less the heads trust what the trunk sees.

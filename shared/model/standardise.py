@@ -1,4 +1,4 @@
-"""Measurements and clinical variables on one scale, and what stands for those unknown."""
+"""What the heads read on one scale, and what stands for values that are unknown."""
 
 import torch
 from torch import Tensor, nn
@@ -7,6 +7,8 @@ from shared.model.features import DIRECT_FEATURES, IMAGE_STATISTICS
 
 # Standardised measurements are held within this many deviations.
 WINSOR = 3.0
+# How far the mean of what the trunk pools follows a batch.
+FOLLOWING = 0.1
 
 
 class Standardise(nn.Module):
@@ -63,3 +65,40 @@ class Standardise(nn.Module):
         system = among_known + torch.diag_embed(1 - mask)
         weights: Tensor = torch.linalg.solve(system, values.double() * mask)
         return (weights @ self.correlation.double()).to(values.dtype)
+
+
+class Centre(nn.Module):
+    """Centre and scale what the trunk pools by statistics of all sites.
+
+    Regions of any two patients look alike to a trunk: a hundredth of what it pools tells them
+    apart, and a layer that normalises within a patient keeps that. Before the first round the
+    federation sums what the initial trunk pools over all training patients (`shared.map_sums`).
+    While the trunk learns, the mean follows what is seen in training, slowly, and the server
+    averages it with the weights: training and prediction use the same numbers, never a batch's.
+
+    Parameters
+    ----------
+    maps : int
+        P (`shared.model.trunk.pooled_maps`).
+
+    Attributes
+    ----------
+    mean, deviation : Tensor, shape (P,)
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(maps))
+        self.register_buffer("deviation", torch.ones(maps))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return standardised features from pooled maps, shape (B, P) both."""
+        return ((pooled - self.mean) / self.deviation).clamp(-WINSOR, WINSOR)
+
+    def follow(self, pooled: Tensor, seen: Tensor) -> None:
+        """Move the mean towards a batch's, shape (B, P), of the patients who are `seen`, (B,)."""
+        weight = seen.to(pooled.dtype) / seen.sum().clamp_min(1)
+        self.mean.add_(weight @ (pooled.detach() - self.mean), alpha=FOLLOWING)

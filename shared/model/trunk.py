@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from shared.model.settings import GROUPS, ModelSettings
+from shared.regions import REGIONS
 
 
 def densenet_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
@@ -49,6 +50,11 @@ def stage_widths(settings: ModelSettings) -> list[int]:
         widths.append(channels)
         channels //= 2
     return widths
+
+
+def pooled_maps(settings: ModelSettings) -> int:
+    """Return P, how many means of maps are pooled of a patient; 0 without a trunk."""
+    return 0 if settings.trunk == "none" else len(REGIONS) * sum(stage_widths(settings))
 
 
 def precision(settings: ModelSettings, device: torch.device) -> torch.autocast:

@@ -1,11 +1,12 @@
 """The messages between coordinator and sites: keys, versions, checks.
 
-Before the first round the server asks for sums of features (`FeatureSums`), to standardise them
-alike everywhere, and for a description of the cohorts. Then, in every round, down: the global
-model and what to do with it (`Instruction`); up: the site's update, the number of patients
-behind each part of it, and sums that judge the model that came down (`Judgement`) on the site's
-internal validation patients; with SCAFFOLD also control variates, both ways. At the end it asks
-twice for evidence of the best model (`shared.evidence.messages`). Nothing else crosses.
+Before the first round the server asks for sums of features (`FeatureSums`) and of what the
+untrained trunk pools (`MapSums`), to standardise both alike everywhere, and for a description of
+the cohorts. Then, in every round, down: the global model and what to do with it (`Instruction`);
+up: the site's update, the number of patients behind each part of it, and sums that judge the
+model that came down (`Judgement`) on the site's internal validation patients; with SCAFFOLD also
+control variates, both ways. At the end it asks twice for evidence of the best model
+(`shared.evidence.messages`). Nothing else crosses.
 """
 
 from shared.protocol.control import CONTROL, read_control
@@ -21,6 +22,7 @@ from shared.protocol.records import LARGEST_WEIGHT, VERSION, check_version, chec
 from shared.protocol.sums import (
     FEATURE_SUMS,
     JUDGEMENT,
+    MAP_SUMS,
     SITE,
     read_feature_sums,
     read_judgement,
@@ -36,6 +38,7 @@ __all__ = [
     "INSTRUCTION",
     "JUDGEMENT",
     "LARGEST_WEIGHT",
+    "MAP_SUMS",
     "MODEL",
     "MOST_PATIENTS",
     "SITE",

@@ -3,6 +3,7 @@
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 
 from shared.judgement import Judgement
+from shared.map_sums import MapSums
 from shared.protocol.errors import ErrorCode, ProtocolError
 from shared.protocol.records import VERSION, check_version, record_of
 from shared.standardisation import FeatureSums
@@ -10,6 +11,7 @@ from shared.standardisation import FeatureSums
 SITE = "site"
 JUDGEMENT = "judgement"
 FEATURE_SUMS = "feature-sums"
+MAP_SUMS = "map-sums"
 
 
 def write_judgement(site: str, judgement: Judgement) -> RecordDict:
@@ -33,22 +35,26 @@ def read_judgement(message: Message) -> tuple[str, Judgement]:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
 
 
-def write_feature_sums(site: str, sums: FeatureSums) -> RecordDict:
+def write_feature_sums(site: str, sums: FeatureSums, maps: MapSums) -> RecordDict:
     """Return the content of a reply to the question before the first round."""
     return RecordDict(
         {
             SITE: ConfigRecord({"version": VERSION, "name": site}),
             FEATURE_SUMS: MetricRecord({**sums.as_lists()}),
+            MAP_SUMS: MetricRecord({**maps.as_lists()}),
         }
     )
 
 
-def read_feature_sums(message: Message, features: int) -> tuple[str, FeatureSums]:
-    """Check and return what such a reply carries: the site's name and sums of so many features."""
+def read_feature_sums(
+    message: Message, features: int, maps: int
+) -> tuple[str, tuple[FeatureSums, MapSums]]:
+    """Check and return what such a reply carries, for so many features and maps."""
     site = record_of(message, SITE, ConfigRecord)
     check_version(site)
     try:
-        lists = record_of(message, FEATURE_SUMS, MetricRecord)
-        return str(site["name"]), FeatureSums.from_lists(lists, features)
+        sums = FeatureSums.from_lists(record_of(message, FEATURE_SUMS, MetricRecord), features)
+        pooled = MapSums.from_lists(record_of(message, MAP_SUMS, MetricRecord), maps)
+        return str(site["name"]), (sums, pooled)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error

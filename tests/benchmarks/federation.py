@@ -91,7 +91,7 @@ def bare(folder: Path, rounds: int) -> float:
     """Do the same work without a federation; return its seconds."""
     import torch
 
-    from client.evaluation import infer, sum_features
+    from client.evaluation import infer, sum_features, sum_maps
     from client.split import split_cases
     from client.training import train_locally
     from shared.plan import Plan, new_model
@@ -103,10 +103,11 @@ def bare(folder: Path, rounds: int) -> float:
         for site in read_sites(folder)
     ]
     start = time.perf_counter()
+    model = new_model(plan)
     # What features look like over all sites is summed up once, before the first round.
     for _, split in splits:
         sum_features(split.training, plan.model, minimum_count=0)
-    model = new_model(plan)
+        sum_maps(model, split.training, device, minimum_count=0)
     weights = {key: value.clone() for key, value in model.state_dict().items()}
     total = sum(len(split.training) for _, split in splits)
     for number in range(1, rounds + 1):

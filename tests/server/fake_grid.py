@@ -9,7 +9,8 @@ from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 
 from shared.judgement import Judgement
-from shared.model import DIRECT_FEATURES, ModelSettings
+from shared.map_sums import MapSums
+from shared.model import DIRECT_FEATURES, ModelSettings, pooled_maps
 from shared.plan import Plan
 from shared.protocol import (
     Update,
@@ -81,7 +82,8 @@ class FakeSite:
         if kind == "query":
             one_patient = np.ones((1, DIRECT_FEATURES))
             sums = FeatureSums.over(one_patient, one_patient)
-            content = write_feature_sums(name, sums)
+            maps = MapSums.empty(pooled_maps(instruction.plan.model))
+            content = write_feature_sums(name, sums, maps)
         elif kind == "evaluate":
             content = write_judgement(name, Judgement.empty())
         else:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from client.batches import collate
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.federation import initial_weights
@@ -15,6 +17,7 @@ from server.optimiser import FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimiser
 from server.question import FederationFailedError
 from server.strategy import selection_score
 from shared.losses.multitask import LossSettings
+from shared.plan import new_model
 from shared.tasks import Labels, Survival
 from tests.simulation.small_sites import PLAN, assert_equal, labelled_sites, run
 
@@ -37,6 +40,19 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_order_of_sites(
 def test_training_changes_every_part_of_the_network(sites: list[Site], tmp_path: Path) -> None:
     before, after = initial_weights(PLAN), run(sites, tmp_path).weights
     assert [key for key in before if np.array_equal(before[key], after[key])] == []
+
+
+def test_what_the_trunk_sees_tells_patients_apart(sites: list[Site], tmp_path: Path) -> None:
+    """Else the heads read a constant, and the network is its measurements alone."""
+    checkpoints: list[Checkpoint] = []
+    run(sites, tmp_path, checkpoints.append)
+    model = new_model(PLAN)
+    first = checkpoints[0].weights
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in first.items()})
+    with torch.no_grad():
+        features = model.eval().features(collate([case for site in sites for case in site.cases]))
+    seen = features[:, -PLAN.model.embedding :] / PLAN.model.embedding_scale
+    assert (seen.std(dim=0) > 0.1).all()
 
 
 @pytest.mark.parametrize(
