@@ -76,12 +76,7 @@ class MultiTaskNet(nn.Module):
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
         if self.settings.trunk == "none":
             return standardised
-        pooled = self.pool(batch)
-        embedded = cast(Tensor, self.embed(self.centre(pooled)))
-        if self.training:
-            # After it was used: a single step a round is then a step along the pooled gradient.
-            # A batch may be filled up with blanks, who have no tumour.
-            self.centre.follow(pooled, (batch.mask == TUMOUR_LABEL).flatten(1).any(dim=1))
+        embedded = cast(Tensor, self.embed(self.centre(self.pool(batch))))
         return torch.cat([standardised, self.settings.embedding_scale * embedded], dim=1)
 
     def pool(self, batch: RoiBatch) -> Tensor:

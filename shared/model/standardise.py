@@ -7,8 +7,6 @@ from shared.model.features import DIRECT_FEATURES, IMAGE_STATISTICS
 
 # Standardised measurements are held within this many deviations.
 WINSOR = 3.0
-# How far the mean of what the trunk pools follows a batch.
-FOLLOWING = 0.1
 
 
 class Standardise(nn.Module):
@@ -72,9 +70,8 @@ class Centre(nn.Module):
 
     Regions of any two patients look alike to a trunk: a hundredth of what it pools tells them
     apart, and a layer that normalises within a patient keeps that. Before the first round the
-    federation sums what the initial trunk pools over all training patients (`shared.map_sums`).
-    While the trunk learns, the mean follows what is seen in training, slowly, and the server
-    averages it with the weights: training and prediction use the same numbers, never a batch's.
+    federation sums what the initial trunk pools over all training patients (`shared.map_sums`);
+    the statistics stay as they are while the trunk learns.
 
     Parameters
     ----------
@@ -97,8 +94,3 @@ class Centre(nn.Module):
     def forward(self, pooled: Tensor) -> Tensor:
         """Return standardised features from pooled maps, shape (B, P) both."""
         return ((pooled - self.mean) / self.deviation).clamp(-WINSOR, WINSOR)
-
-    def follow(self, pooled: Tensor, seen: Tensor) -> None:
-        """Move the mean towards a batch's, shape (B, P), of the patients who are `seen`, (B,)."""
-        weight = seen.to(pooled.dtype) / seen.sum().clamp_min(1)
-        self.mean.add_(weight @ (pooled.detach() - self.mean), alpha=FOLLOWING)
