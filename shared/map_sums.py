@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.standardisation import moments
+
 FloatArray = NDArray[np.float64]
 
 # A map that is the same for everybody is centred only.
@@ -48,9 +50,7 @@ class MapSums:
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return both for each map, shape (P,); 0 and 1 where there is no patient."""
-        mean = self.total / max(self.patients, 1)
-        deviation = np.sqrt(np.maximum(self.square / max(self.patients, 1) - mean**2, 0))
-        deviation = np.where(deviation < _LEAST_DEVIATION, 1.0, deviation)
+        mean, deviation = moments(self.patients, self.total, self.square, _LEAST_DEVIATION)
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def as_lists(self) -> dict[str, list[float]]:

@@ -103,10 +103,7 @@ class FeatureSums:
         return shrunk.astype(np.float32)
 
     def _moments(self) -> tuple[FloatArray, FloatArray]:
-        count = np.maximum(self.count, 1)
-        mean = self.total / count
-        deviation = np.sqrt(np.maximum(self.square / count - mean**2, 0))
-        return mean, np.where(deviation < _LEAST_DEVIATION, 1.0, deviation)
+        return moments(self.count, self.total, self.square, _LEAST_DEVIATION)
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return plain numbers for the wire; `from_lists` is the inverse."""
@@ -132,6 +129,20 @@ class FeatureSums:
         if any((arrays[key] < 0).any() for key in ("count", "square", "pair_count")):
             raise ValueError("counts and squares must be >= 0")
         return cls(**{key: arrays[key].reshape(shape) for key, shape in shapes.items()})
+
+
+def moments(
+    count: FloatArray | float, total: FloatArray, square: FloatArray, least_deviation: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return means and standard deviations from counts, sums and sums of squares, shape (F,).
+
+    0 and 1 where nobody was counted; a deviation below `least_deviation` is told as 1, so that
+    what hardly varies is centred only.
+    """
+    count = np.maximum(count, 1)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
+    return mean, np.where(deviation < least_deviation, 1.0, deviation)
 
 
 def add_up(sums: Iterable[FeatureSums], features: int = DIRECT_FEATURES) -> FeatureSums:
