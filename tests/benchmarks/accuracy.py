@@ -33,7 +33,7 @@ from tests.benchmarks.robustness import lacking_run, train_lacking
 
 # (cohort, run): the default cohort first. Choices were made on 100 and 101, and results seen on
 # 102 and 103: none of these is here.
-SEEDS = ((63, 0), (64, 1), (104, 2), (105, 3), (106, 4))
+SEEDS = ((62, 0), (64, 1), (104, 2), (105, 3), (106, 4))
 COHORTS = ("training", "internal", "external")
 METHODS = ("oracle", "pooled", "radiomics", FEDERATED, "local")
 
