@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from client.imaging.errors import ImagingError
 
+Packing = Literal["none", "gzip", "zlib"]
+
 _NIFTI_BYTES = 348
 _LONGEST_TEXT_BYTES = 1 << 20
 # Codes of NIfTI-1 (nifti.nimh.nih.gov/nifti-1) for voxels of one grey value.
@@ -55,7 +57,7 @@ class Header:
     """
 
     dtype: np.dtype[np.generic]
-    packing: Literal["none", "gzip", "zlib"]
+    packing: Packing
     packed_from: int
     offset: int
     slope: float = 1.0
@@ -200,7 +202,7 @@ def _metaimage(path: Path, text: bytes, kind: str) -> Header:
     return _stored((">" if msb == "true" else "<") + kind, "zlib" if packed else "none", end + 1)
 
 
-def _stored(dtype: str, packing: Literal["none", "gzip", "zlib"], start: int) -> Header:
+def _stored(dtype: str, packing: Packing, start: int) -> Header:
     packed = packing != "none"
     return Header(np.dtype(dtype), packing, start if packed else 0, 0 if packed else start)
 

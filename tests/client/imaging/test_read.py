@@ -81,6 +81,36 @@ def test_damage_outside_the_part_is_found(tmp_path: Path) -> None:
         open_scan(path).read((slice(0, 1), slice(0, 2), slice(0, 2)))
 
 
+@pytest.mark.parametrize("rest", [b"", b"more than the header promises"])
+def test_a_file_of_several_members_is_read_and_its_damage_found(
+    tmp_path: Path, rest: bytes
+) -> None:
+    """As block-wise packers write them: each member has a checksum of its own."""
+    plain, packed = tmp_path / "arterial.nii", tmp_path / "arterial.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(array("int16")), str(plain))
+    raw = plain.read_bytes()
+    members = [gzip.compress(part) for part in (raw[:700], raw[700:1500], raw[1500:] + rest)]
+    packed.write_bytes(b"".join(members))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read_image(packed)), array("int16"))
+    for member in range(3):
+        damaged = bytearray(members[member])
+        damaged[-6] ^= 0x10  # in the checksum
+        packed.write_bytes(b"".join([*members[:member], damaged, *members[member + 1 :]]))
+        with pytest.raises(ImagingError, match="damaged"):
+            read_image(packed)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_header_that_promises_a_million_times_what_is_there(tmp_path: Path, suffix: str) -> None:
+    plain, path = tmp_path / "plain.nii", tmp_path / f"arterial{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray(array("int16")), str(plain))
+    raw = bytearray(plain.read_bytes())
+    raw[42:48] = np.full(3, 32767, "<i2").tobytes()
+    path.write_bytes(gzip.compress(bytes(raw)) if suffix == ".nii.gz" else bytes(raw))
+    with pytest.raises(ImagingError, match=r"cut short|does not fit"):
+        open_scan(path).read((slice(0, 1), slice(0, 2), slice(0, 2)))
+
+
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_big_endian_is_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"arterial{suffix}"
