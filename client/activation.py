@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shared.model import MultiTaskNet, RoiBatch, ranking_score
+from shared.model import MultiTaskNet, RoiBatch, ranking_score, stages
 from shared.tasks import Task
 
-# The finest map behind a dense block: a quarter of the ROI's resolution.
-LAYER = "model.trunk.denseblock1"
+# The finest map behind the stem: in a DenseNet a quarter of the ROI's resolution.
+STAGE = 1
 
 
 class _OneTask(nn.Module):
@@ -75,7 +75,7 @@ def activation_map(model: MultiTaskNet, batch: RoiBatch, task: Task) -> NDArray[
         return np.zeros(tuple(batch.mask.shape), np.float32)
     cam = _HiResCAM(
         nn_module=_OneTask(model, task),
-        target_layers=LAYER,
+        target_layers=f"model.trunk.{[*stages(model.settings)][STAGE]}",
         postprocessing=_to_unit_range,
     )
     with torch.enable_grad():

@@ -84,6 +84,12 @@ class AugmentationSettings:
         Mirror each axis with probability 1/2: what is learned is the lesion, not its side.
     shift_voxels : int
         Translation of up to this many voxels along each axis.
+    rotate_degrees : float
+        Rotation about each axis by up to this angle.
+    elastic_voxels : float
+        Largest displacement of a smooth random field, in voxels.
+    blur_voxels : float
+        Largest standard deviation of a Gaussian along the first axis: thicker slices.
     intensity_shift, intensity_scale : float
         Standard deviations, per patient and phase, in units of normalised intensity: scanner
         calibration and contrast timing.
@@ -96,6 +102,9 @@ class AugmentationSettings:
 
     flip: bool = True
     shift_voxels: int = 2
+    rotate_degrees: float = 0.0
+    elastic_voxels: float = 0.0
+    blur_voxels: float = 0.0
     intensity_shift: float = 0.1
     intensity_scale: float = 0.1
     noise: float = 0.05
@@ -104,7 +113,8 @@ class AugmentationSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.phase_dropout < 1:
             raise ValueError(f"phase_dropout must lie in [0, 1), got {self.phase_dropout}")
-        if min(self.shift_voxels, self.intensity_shift, self.intensity_scale, self.noise) < 0:
+        strengths = (self.intensity_shift, self.intensity_scale, self.noise, self.rotate_degrees)
+        if min(self.shift_voxels, *strengths, self.elastic_voxels, self.blur_voxels) < 0:
             raise ValueError("augmentation strengths must be >= 0")
 
 

@@ -11,7 +11,7 @@ from shared.model.heads import HEADS, SHARED_RISK, ranking_score
 from shared.model.network import MultiTaskNet
 from shared.model.settings import ModelSettings
 from shared.model.standardise import WINSOR, Standardise
-from shared.model.trunk import pooled_maps
+from shared.model.trunk import pooled_maps, stages
 
 __all__ = [
     "DIRECT_FEATURES",
@@ -28,4 +28,5 @@ __all__ = [
     "direct_features",
     "pooled_maps",
     "ranking_score",
+    "stages",
 ]

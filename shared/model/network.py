@@ -17,9 +17,22 @@ from shared.model.heads import (
 )
 from shared.model.settings import ModelSettings
 from shared.model.standardise import Centre, Standardise
-from shared.model.trunk import densenet_trunk, pooled_maps, precision, stage_names
+from shared.model.trunk import build_trunk, pooled_maps, precision, stages
 from shared.regions import region_moments, region_weights, resample_regions
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
+
+
+class AttentionScore(nn.Module):
+    """How much each voxel counts in its regions' means: at first all alike."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Conv3d(width, 1, kernel_size=1, bias=False)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return weights, shape (B, 1, d, h, w), from maps (B, C, d, h, w)."""
+        return cast(Tensor, self.score(maps)).tanh().mul(3.0).exp()
 
 
 class MultiTaskNet(nn.Module):
@@ -43,10 +56,11 @@ class MultiTaskNet(nn.Module):
         super().__init__()
         self.settings = settings
         self.standardise = Standardise(len(settings.clinical_variables))
-        features = len(MEASUREMENTS) + len(settings.clinical_variables)
-        if settings.trunk == "densenet":
+        features = len(settings.clinical_variables)
+        features += len(MEASUREMENTS) if settings.measurements else 0
+        if settings.trunk != "none":
             channels = len(PHASES) + (2 if settings.mask_channel else 0)
-            self.trunk = densenet_trunk(settings, channels)
+            self.trunk = build_trunk(settings, channels)
             self.centre = Centre(pooled_maps(settings))
             self.embed = nn.Sequential(
                 nn.Dropout(settings.dropout),
@@ -54,6 +68,10 @@ class MultiTaskNet(nn.Module):
                 nn.ELU(),
             )
             features += settings.embedding
+            if settings.pooling == "attention":
+                self.attend = nn.ModuleDict(
+                    {name: AttentionScore(width) for name, width in stages(settings).items()}
+                )
         self.heads = nn.ModuleDict({SHARED_RISK: zero_linear(features, bias=False)})
         self.heads["mvi"] = LogisticHead(features)
         for task in SURVIVAL_TASKS:
@@ -74,6 +92,8 @@ class MultiTaskNet(nn.Module):
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
+        if not self.settings.measurements:
+            standardised = standardised[:, len(MEASUREMENTS) :]
         if self.settings.trunk == "none":
             return standardised
         embedded = cast(Tensor, self.embed(self.centre(self.pool(batch))))
@@ -88,9 +108,12 @@ class MultiTaskNet(nn.Module):
             x = self._input_channels(batch, tumour)
             for name, layer in self.trunk.named_children():
                 x = layer(x)
-                if name in stage_names(self.settings):
+                if name in stages(self.settings):
                     weights = resample_regions(regions, x.shape[2:])
-                    pooled.append(region_moments(functional.elu(x), weights, order=1).flatten(1))
+                    maps = functional.elu(x)
+                    if self.settings.pooling == "attention":
+                        weights = weights * self.attend[name](maps)
+                    pooled.append(region_moments(maps, weights, order=1).flatten(1))
         return torch.cat(pooled, dim=1).float()
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:

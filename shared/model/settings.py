@@ -9,6 +9,14 @@ from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
 GROUPS = 4
 
 
+_CHOICES = {
+    "trunk": ("densenet", "residual", "transformer", "none"),
+    "attention": ("none", "soft"),
+    "position": ("learned", "cope"),
+    "pooling": ("mean", "attention"),
+}
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """Size of the network.
@@ -20,7 +28,17 @@ class ModelSettings:
         Normalisation is by group: it keeps no statistics, so that one site's scanner cannot
         leak into another's predictions, and an unseen site needs none.
     trunk : str
-        ``"densenet"``; ``"none"``: the heads read the measurements alone.
+        ``"densenet"``, or a rival, ``"residual"`` or ``"transformer"`` (`shared.model.rivals`);
+        ``"none"``: the heads read the measurements alone.
+    attention : str
+        ``"soft"``: within the DenseNet; or ``"none"``.
+    position : str
+        Of the transformer's tokens: ``"learned"``, or ``"cope"`` beside that.
+    pooling : str
+        Of the maps over each region: ``"mean"``, or a mean by learned ``"attention"``.
+    measurements : bool
+        Whether the heads read the lesion's measurements; without them a model shows what its
+        trunk learns by itself.
     embedding : int
         Width of the layer that condenses the pooled trunk features, after they are standardised.
     embedding_scale : float
@@ -45,7 +63,11 @@ class ModelSettings:
     growth_rate: int = 8
     block_config: tuple[int, ...] = (4, 4, 4)
     bottleneck: int = 2
-    trunk: Literal["densenet", "none"] = "densenet"
+    trunk: Literal["densenet", "residual", "transformer", "none"] = "densenet"
+    attention: Literal["none", "soft"] = "none"
+    position: Literal["learned", "cope"] = "learned"
+    pooling: Literal["mean", "attention"] = "mean"
+    measurements: bool = True
     embedding: int = 8
     embedding_scale: float = 0.3
     dropout: float = 0.5
@@ -56,8 +78,11 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if self.trunk not in ("densenet", "none"):
-            raise ValueError(f"trunk must be 'densenet' or 'none', got {self.trunk!r}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        if self.trunk == "none" and not self.measurements:
+            raise ValueError("measurements must be true without a trunk: nothing would be read")
         if self.trunk_precision not in ("auto", "float32"):
             raise ValueError(
                 f"trunk_precision must be 'auto' or 'float32', got {self.trunk_precision!r}"

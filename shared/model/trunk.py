@@ -5,8 +5,18 @@ from typing import cast
 import torch
 from torch import nn
 
+from shared.model.rivals import (
+    SoftAttention,
+    residual_stages,
+    residual_trunk,
+    transformer_stages,
+    transformer_trunk,
+)
 from shared.model.settings import GROUPS, ModelSettings
 from shared.regions import REGIONS
+
+# Attention, if any, goes over these maps of 5 x 5 x 5: a bottleneck of 8 tokens.
+ATTENDED = "denseblock2"
 
 
 def densenet_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
@@ -35,26 +45,45 @@ def densenet_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
     return cast(nn.Sequential, trunk)
 
 
-def stage_names(settings: ModelSettings) -> tuple[str, ...]:
-    """Return the layers whose maps are pooled: the stem, and the end of every dense block."""
+def densenet_stages(settings: ModelSettings) -> dict[str, int]:
+    """Return the stem and the end of every dense block, and how many channels each has."""
     blocks = range(1, len(settings.block_config))
-    return ("norm0", *(f"denseblock{i}" for i in blocks), "norm5")
-
-
-def stage_widths(settings: ModelSettings) -> list[int]:
-    """Return how many channels each of these has."""
+    names = ("norm0", *(f"denseblock{i}" for i in blocks), "norm5")
     widths = [settings.init_features]
     channels = settings.init_features
     for layers in settings.block_config:
         channels += layers * settings.growth_rate
         widths.append(channels)
         channels //= 2
-    return widths
+    return dict(zip(names, widths, strict=True))
+
+
+def build_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
+    """Return the layers of the trunk that is configured."""
+    if settings.trunk == "residual":
+        return residual_trunk(settings, channels)
+    if settings.trunk == "transformer":
+        return transformer_trunk(settings, channels)
+    trunk = densenet_trunk(settings, channels)
+    if settings.attention == "soft":
+        width = densenet_stages(settings)[ATTENDED]
+        trunk._modules[ATTENDED] = nn.Sequential(
+            trunk.get_submodule(ATTENDED), SoftAttention(width)
+        )
+    return trunk
+
+
+def stages(settings: ModelSettings) -> dict[str, int]:
+    """Return the layers whose maps are pooled, by name, and how many channels each has."""
+    if settings.trunk == "none":
+        return {}
+    kinds = {"residual": residual_stages, "transformer": transformer_stages}
+    return kinds.get(settings.trunk, densenet_stages)(settings)
 
 
 def pooled_maps(settings: ModelSettings) -> int:
     """Return P, how many means of maps are pooled of a patient; 0 without a trunk."""
-    return 0 if settings.trunk == "none" else len(REGIONS) * sum(stage_widths(settings))
+    return len(REGIONS) * sum(stages(settings).values())
 
 
 def precision(settings: ModelSettings, device: torch.device) -> torch.autocast:

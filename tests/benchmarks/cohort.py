@@ -11,22 +11,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from simulation.cohort.settings import SyntheticCohortSettings
 from simulation.cohort.writer import write_cohort
+from tests.benchmarks.default_cohort import default_settings
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "cohort" / "synthetic.yaml"
 SHARE = 10
 
 
 def main() -> None:
     """Write, and print the costs."""
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    config = OmegaConf.to_container(OmegaConf.load(CONFIG), resolve=True)
-    if not isinstance(config, dict):
-        raise TypeError(f"{CONFIG} holds no mapping")
-    settings = SyntheticCohortSettings.from_config(config["settings"])
+    settings = default_settings()
     whole = sum(settings.patients.values())
     tenth = {site: max(count // SHARE, 1) for site, count in settings.patients.items()}
     patients = sum(tenth.values())

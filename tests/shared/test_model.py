@@ -56,8 +56,23 @@ def test_a_patients_output_does_not_depend_on_the_batch() -> None:
         torch.testing.assert_close(model(batch)["os"][:1], model(alone)["os"], atol=1e-5, rtol=0)
 
 
-def test_every_parameter_learns() -> None:
-    model = network(ModelSettings(dropout=0.0))
+RIVALS = (
+    ModelSettings(dropout=0.0),
+    ModelSettings(dropout=0.0, trunk="residual"),
+    ModelSettings(dropout=0.0, trunk="transformer"),
+    ModelSettings(dropout=0.0, trunk="transformer", position="cope"),
+    ModelSettings(dropout=0.0, attention="soft"),
+    ModelSettings(dropout=0.0, pooling="attention"),
+    ModelSettings(dropout=0.0, measurements=False),
+)
+
+
+@pytest.mark.parametrize("settings", RIVALS)
+def test_every_parameter_learns(settings: ModelSettings) -> None:
+    model = network(settings)
+    for parameter in model.parameters():  # some begin at zero, and hold others back
+        if not parameter.detach().any():
+            torch.nn.init.normal_(parameter, std=0.1)
     sum(output.square().sum() for output in model(roi_batch()).values()).backward()
     silent = [
         name

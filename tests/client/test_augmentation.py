@@ -1,0 +1,87 @@
+"""What a training batch may become: labels stay true, and the same seed gives the same batch."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from client.augmentation import augment
+from shared.measurements import MEASUREMENTS
+from shared.model import RoiBatch
+from shared.plan import AugmentationSettings
+
+NOTHING = AugmentationSettings(
+    flip=False, shift_voxels=0, intensity_shift=0, intensity_scale=0, noise=0, phase_dropout=0
+)
+EACH = (
+    replace(NOTHING, flip=True),
+    replace(NOTHING, shift_voxels=2),
+    replace(NOTHING, rotate_degrees=20.0),
+    replace(NOTHING, elastic_voxels=1.0),
+    replace(NOTHING, blur_voxels=1.5),
+    replace(NOTHING, intensity_shift=0.1, intensity_scale=0.1, noise=0.05),
+    replace(NOTHING, phase_dropout=0.5),
+)
+
+
+def batch(patients: int = 4) -> RoiBatch:
+    """Return a tumour brighter by one than all around it, in phases of levels 1, 2 and 3."""
+    mask = torch.ones(patients, 20, 20, 20, dtype=torch.uint8)
+    mask[:, 6:14, 6:12, 4:14] = 2
+    phases = (mask == 2)[:, None] + torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1, 1)
+    measurements = torch.zeros(patients, len(MEASUREMENTS))
+    present, spacing = torch.ones(patients, 3), torch.full((patients,), 3.0)
+    return RoiBatch(phases, mask, present, spacing, measurements, torch.empty(patients, 0))
+
+
+def changed(settings: AugmentationSettings, seed: int = 0) -> RoiBatch:
+    return augment(batch(), settings, torch.Generator().manual_seed(seed))
+
+
+def test_without_any_strength_nothing_changes() -> None:
+    for before, after in zip(vars(batch()).values(), vars(changed(NOTHING)).values(), strict=True):
+        torch.testing.assert_close(after, before)
+
+
+@pytest.mark.parametrize("settings", EACH)
+def test_a_seed_decides_the_batch_and_another_another(settings: AugmentationSettings) -> None:
+    first, again, other = changed(settings), changed(settings), changed(settings, seed=1)
+    for name, value in vars(first).items():
+        torch.testing.assert_close(value, getattr(again, name), equal_nan=True)
+    assert not torch.equal(first.phases, batch().phases)
+    assert not torch.equal(first.phases, other.phases)
+
+
+@pytest.mark.parametrize(
+    ("settings", "growth"), [(EACH[0], 0), (EACH[1], 0), (EACH[2], 0.05), (EACH[3], 0.25)]
+)
+def test_image_and_mask_move_together(settings: AugmentationSettings, growth: float) -> None:
+    moved = changed(settings)
+    assert set(moved.mask.flatten().tolist()) <= {0, 1, 2}
+    tumour = moved.mask == 2
+    inside = moved.phases[:, 0][tumour]
+    assert inside.mean() > 1.85
+    assert moved.phases[:, 0][moved.mask == 1].mean() < 1.05
+    # The tumour keeps its size, but where it is bent: size is what is learned from it.
+    volumes = tumour.flatten(1).sum(1).float()
+    torch.testing.assert_close(volumes, torch.full((4,), 480.0), rtol=growth, atol=0)
+
+
+def test_thicker_slices_blur_along_one_axis_alone() -> None:
+    before, after = batch().phases, changed(EACH[4]).phases
+    torch.testing.assert_close(after.sum(2), before.sum(2))
+    assert (after.amax((2, 3, 4)) <= before.amax((2, 3, 4)) + 1e-5).all()
+    # In the middle of the tumour and far from it nothing changes.
+    torch.testing.assert_close(after[:, :, 10], before[:, :, 10], atol=0.05, rtol=0)
+
+
+def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -> None:
+    withheld = changed(replace(NOTHING, phase_dropout=0.9))
+    assert (withheld.present.sum(1) >= 1).all()
+    assert (withheld.present == 0).any()
+    absent = withheld.present == 0
+    assert not withheld.phases[absent].any()
+    for phase, name in enumerate(("arterial", "portal_venous", "delayed")):
+        columns = [name in measurement for measurement in MEASUREMENTS]
+        unknown = withheld.measurements[:, columns].isnan()
+        assert (unknown == absent[:, phase : phase + 1]).all()
