@@ -94,7 +94,13 @@ def _steps(model: MultiTaskNet, settings: OptimisationSettings, factor: float) -
     trunk = [p for name, p in model.named_parameters() if not name.startswith(f"{HEADS}.")]
     others = StepGroup(tuple(trunk), settings.learning_rate * factor, settings.weight_decay)
     # No weight decay: the heads' penalty is part of the loss.
-    heads = StepGroup(tuple(model.heads.parameters()), settings.head_learning_rate * factor)
+    named = [*model.heads.named_parameters()]
+    weights = tuple(p for name, p in named if name.endswith("weight"))
+    intercepts = tuple(p for name, p in named if not name.endswith("weight"))
+    heads = (
+        StepGroup(weights, settings.head_learning_rate * factor),
+        StepGroup(intercepts, settings.intercept_learning_rate * factor),
+    )
     if settings.optimiser == "sgd":
-        return [PlainSteps(others, heads)]
-    return [AdamWSteps(others), PlainSteps(heads)]
+        return [PlainSteps(others, *heads)]
+    return [AdamWSteps(others), PlainSteps(*heads)]

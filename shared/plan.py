@@ -37,6 +37,11 @@ class OptimisationSettings:
     head_learning_rate : float
         Of the linear heads, on the same cosine: they read features of known meaning and unit
         scale, and a site has a handful of steps a round.
+    intercept_learning_rate : float
+        Of what the heads add for everybody: the baselines of survival and MVI's bias. Of a chance
+        p a logit's loss has a curvature of p (1 - p): 0.05 of an interval's hazard, against 1 and
+        more of a weight. At the weights' rate 30 rounds move a baseline by a tenth of its way; 2
+        is half of 1 / 0.25, at which no chance overshoots.
     final_learning_rate : float
         As a fraction of `learning_rate`.
     weight_decay : float
@@ -55,6 +60,7 @@ class OptimisationSettings:
     batch_size: int = 8
     learning_rate: float = 5e-4
     head_learning_rate: float = 0.1
+    intercept_learning_rate: float = 2.0
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
     shared_ridge: float = 0.3
@@ -68,8 +74,9 @@ class OptimisationSettings:
             raise ValueError("local_epochs and batch_size must be at least 1")
         if self.local_steps < 0:
             raise ValueError(f"local_steps must be at least 0, got {self.local_steps}")
-        if not (self.learning_rate > 0 and self.head_learning_rate > 0):
-            raise ValueError("learning_rate and head_learning_rate must be > 0")
+        rates = (self.learning_rate, self.head_learning_rate, self.intercept_learning_rate)
+        if not min(rates) > 0:
+            raise ValueError(f"learning rates must be > 0, got {rates}")
         if self.shared_ridge < 0 or self.own_ridge < 0:
             raise ValueError("shared_ridge and own_ridge must be >= 0")
 

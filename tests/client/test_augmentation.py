@@ -9,18 +9,16 @@ from client.augmentation import augment
 from shared.measurements import MEASUREMENTS
 from shared.model import RoiBatch
 from shared.plan import AugmentationSettings
+from tests.simulation.small_sites import NO_AUGMENTATION
 
-NOTHING = AugmentationSettings(
-    flip=False, shift_voxels=0, intensity_shift=0, intensity_scale=0, noise=0, phase_dropout=0
-)
 EACH = (
-    replace(NOTHING, flip=True),
-    replace(NOTHING, shift_voxels=2),
-    replace(NOTHING, rotate_degrees=20.0),
-    replace(NOTHING, elastic_voxels=1.0),
-    replace(NOTHING, blur_voxels=1.5),
-    replace(NOTHING, intensity_shift=0.1, intensity_scale=0.1, noise=0.05),
-    replace(NOTHING, phase_dropout=0.5),
+    replace(NO_AUGMENTATION, flip=True),
+    replace(NO_AUGMENTATION, shift_voxels=2),
+    replace(NO_AUGMENTATION, rotate_degrees=20.0),
+    replace(NO_AUGMENTATION, elastic_voxels=1.0),
+    replace(NO_AUGMENTATION, blur_voxels=1.5),
+    replace(NO_AUGMENTATION, intensity_shift=0.1, intensity_scale=0.1, noise=0.05),
+    replace(NO_AUGMENTATION, phase_dropout=0.5),
 )
 
 
@@ -39,7 +37,9 @@ def changed(settings: AugmentationSettings, seed: int = 0) -> RoiBatch:
 
 
 def test_without_any_strength_nothing_changes() -> None:
-    for before, after in zip(vars(batch()).values(), vars(changed(NOTHING)).values(), strict=True):
+    for before, after in zip(
+        vars(batch()).values(), vars(changed(NO_AUGMENTATION)).values(), strict=True
+    ):
         torch.testing.assert_close(after, before)
 
 
@@ -76,7 +76,7 @@ def test_thicker_slices_blur_along_one_axis_alone() -> None:
 
 
 def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -> None:
-    withheld = changed(replace(NOTHING, phase_dropout=0.9))
+    withheld = changed(replace(NO_AUGMENTATION, phase_dropout=0.9))
     assert (withheld.present.sum(1) >= 1).all()
     assert (withheld.present == 0).any()
     absent = withheld.present == 0

@@ -28,12 +28,15 @@ PLAN = Plan(
     model=ModelSettings(init_features=8, growth_rate=4, block_config=(2, 2), embedding=8),
 )
 
+NO_AUGMENTATION = AugmentationSettings(
+    flip=False, shift_voxels=0, intensity_shift=0, intensity_scale=0, noise=0, phase_dropout=0
+)
 # Nothing is drawn, nothing is clipped, and a batch holds everybody: local training is plain
 # gradient descent on the site's own loss.
 GRADIENT_DESCENT = replace(
     PLAN,
     model=replace(PLAN.model, dropout=0.0),
-    augmentation=AugmentationSettings(False, 0, 0.0, 0.0, 0.0, 0.0),
+    augmentation=NO_AUGMENTATION,
     optimisation=OptimisationSettings(
         optimiser="sgd",
         local_steps=0,

@@ -134,7 +134,10 @@ def test_the_proximal_term_pulls_a_second_step_back(sites: list[Site], tmp_path:
 
 def plan_rate(key: str) -> float:
     settings = ONE_ROUND.optimisation
-    return settings.head_learning_rate if key.startswith("heads.") else settings.learning_rate
+    if not key.startswith("heads."):
+        return settings.learning_rate
+    weight = key.endswith("weight")
+    return settings.head_learning_rate if weight else settings.intercept_learning_rate
 
 
 def test_no_proximal_term_is_fedavg_to_the_byte(sites: list[Site], tmp_path: Path) -> None:
