@@ -5,7 +5,7 @@ from typing import Literal
 
 from shared.algorithm import AlgorithmSettings
 from shared.losses.multitask import LossSettings
-from shared.model import ModelSettings, MultiTaskNet
+from shared.model import ModelSettings, MultiTaskNet, constant_hazard
 from shared.time_grid import TimeGrid
 
 DEFAULT_EDGES_MONTHS = (3.0, 6.0, 9.0, 12.0, 18.0, 24.0, 30.0, 36.0, 48.0, 60.0, 84.0, 120.0)
@@ -38,10 +38,11 @@ class OptimisationSettings:
         Of the linear heads, on the same cosine: they read features of known meaning and unit
         scale, and a site has a handful of steps a round.
     intercept_learning_rate : float
-        Of what the heads add for everybody: the baselines of survival and MVI's bias. Of a chance
-        p a logit's loss has a curvature of p (1 - p): 0.05 of an interval's hazard, against 1 and
-        more of a weight. At the weights' rate 30 rounds move a baseline by a tenth of its way; 2
-        is half of 1 / 0.25, at which no chance overshoots.
+        Of what the heads add for everybody: the baselines of survival and MVI's bias. Where the
+        chance of an event is p, the loss has a curvature of p (1 - p) along them: 0.05 for an
+        interval, against 1 and more along a weight. At the weights' rate 30 rounds move a
+        baseline by a tenth of its way; at a larger one than this a small site runs after each
+        event.
     final_learning_rate : float
         As a fraction of `learning_rate`.
     weight_decay : float
@@ -60,7 +61,7 @@ class OptimisationSettings:
     batch_size: int = 8
     learning_rate: float = 5e-4
     head_learning_rate: float = 0.1
-    intercept_learning_rate: float = 2.0
+    intercept_learning_rate: float = 1.0
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
     shared_ridge: float = 0.3
@@ -168,5 +169,7 @@ class Plan:
 
 def new_model(plan: Plan) -> MultiTaskNet:
     """Return the plan's network, its weights drawn from torch's global generator."""
-    outputs = plan.time_grid.intervals if plan.loss.survival == "logistic_hazard" else 1
-    return MultiTaskNet(plan.model, outputs)
+    discrete = plan.loss.survival == "logistic_hazard"
+    return MultiTaskNet(
+        plan.model, constant_hazard(plan.time_grid.widths_months if discrete else (1.0,))
+    )

@@ -7,7 +7,7 @@ from shared.model.features import (
     IMAGE_STATISTICS,
     check_clinical_variables,
 )
-from shared.model.heads import HEADS, SHARED_RISK, ranking_score
+from shared.model.heads import HEADS, SHARED_RISK, constant_hazard, ranking_score
 from shared.model.network import MultiTaskNet
 from shared.model.settings import ModelSettings
 from shared.model.standardise import WINSOR, Standardise
@@ -25,6 +25,7 @@ __all__ = [
     "RoiBatch",
     "Standardise",
     "check_clinical_variables",
+    "constant_hazard",
     "direct_features",
     "pooled_maps",
     "ranking_score",

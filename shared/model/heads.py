@@ -1,5 +1,7 @@
 """The linear heads: one for MVI, and one a survival outcome."""
 
+import math
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -7,6 +9,20 @@ from torch import Tensor, nn
 
 HEADS = "heads"
 SHARED_RISK = "shared_risk"
+
+
+# At which baselines begin, a month: half of the patients live for 40 months.
+_MONTHLY_HAZARD = math.log(2) / 40
+
+
+def constant_hazard(widths_months: Sequence[float]) -> Tensor:
+    """Return baselines, shape (T,), of the same hazard in every month of so wide intervals.
+
+    Near what is seen, so that no steps are spent on the level, and the best guess for an interval
+    in which a site has seen no event: the logit of 1 - exp(-r w).
+    """
+    risk = -torch.expm1(-_MONTHLY_HAZARD * torch.tensor(widths_months, dtype=torch.float64))
+    return torch.logit(risk).float()
 
 
 class ProportionalHazardHead(nn.Module):
@@ -18,12 +34,10 @@ class ProportionalHazardHead(nn.Module):
     tasks share and this task's own.
     """
 
-    def __init__(self, features: int, intervals: int) -> None:
+    def __init__(self, features: int, baseline: Tensor) -> None:
         super().__init__()
         self.risk = zero_linear(features, bias=False)
-        # A conditional hazard of 5% in each interval: near what is seen, so no first steps
-        # are spent on the level.
-        self.baseline = nn.Parameter(torch.full((intervals,), -3.0))
+        self.baseline = nn.Parameter(baseline.clone())
 
     def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
         """Return hazard logits, shape (B, T), from features, shape (B, F), and a risk (B, 1)."""

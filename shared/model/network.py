@@ -48,11 +48,12 @@ class MultiTaskNet(nn.Module):
     Parameters
     ----------
     settings : ModelSettings
-    survival_outputs : int
-        T, the intervals of the federation's time grid; 1 for the Cox loss.
+    baseline : Tensor, shape (T,)
+        Logits at which the hazards of the federation's T intervals begin (`constant_hazard`); one
+        for the Cox loss.
     """
 
-    def __init__(self, settings: ModelSettings, survival_outputs: int) -> None:
+    def __init__(self, settings: ModelSettings, baseline: Tensor) -> None:
         super().__init__()
         self.settings = settings
         self.standardise = Standardise(len(settings.clinical_variables))
@@ -75,7 +76,7 @@ class MultiTaskNet(nn.Module):
         self.heads = nn.ModuleDict({SHARED_RISK: zero_linear(features, bias=False)})
         self.heads["mvi"] = LogisticHead(features)
         for task in SURVIVAL_TASKS:
-            self.heads[task] = ProportionalHazardHead(features, survival_outputs)
+            self.heads[task] = ProportionalHazardHead(features, baseline)
 
     def forward(self, batch: RoiBatch) -> dict[str, Tensor]:
         """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``."""

@@ -6,10 +6,18 @@ import torch
 
 from shared.losses.logistic_hazard import risk_score, survival_curve
 from shared.measurements import MEASUREMENTS
-from shared.model import ModelSettings, MultiTaskNet, RoiBatch, Standardise, ranking_score
+from shared.model import (
+    ModelSettings,
+    MultiTaskNet,
+    RoiBatch,
+    Standardise,
+    constant_hazard,
+    ranking_score,
+)
 from shared.time_grid import TimeGrid
 
 INTERVALS = 12
+BASELINE = torch.full((INTERVALS,), -3.0)
 
 
 def roi_batch(patients: int = 3, edge: int = 24, seed: int = 0) -> RoiBatch:
@@ -29,7 +37,7 @@ def roi_batch(patients: int = 3, edge: int = 24, seed: int = 0) -> RoiBatch:
 def network(settings: ModelSettings, seed: int = 0) -> MultiTaskNet:
     """Return a network whose heads, which begin at zero, have an opinion."""
     torch.manual_seed(seed)
-    model = MultiTaskNet(settings, INTERVALS)
+    model = MultiTaskNet(settings, BASELINE)
     for name, parameter in model.heads.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.normal_(parameter, std=0.3)
@@ -38,13 +46,20 @@ def network(settings: ModelSettings, seed: int = 0) -> MultiTaskNet:
 
 @pytest.mark.parametrize("mask_channel", [True, False])
 def test_outputs_have_their_shapes(mask_channel: bool) -> None:
-    model = MultiTaskNet(ModelSettings(mask_channel=mask_channel), INTERVALS)
+    model = MultiTaskNet(ModelSettings(mask_channel=mask_channel), BASELINE)
     outputs = model(roi_batch())
     assert {task: tuple(output.shape) for task, output in outputs.items()} == {
         "mvi": (3,),
         "rfs": (3, INTERVALS),
         "os": (3, INTERVALS),
     }
+
+
+def test_baselines_begin_at_one_hazard_a_month() -> None:
+    """Half of all live for 40 months: S(10) = 2^(-1/4), and S(40) = 1/2 however it is divided."""
+    for widths in ([10.0, 30.0], [10.0, 10.0, 12.5, 7.5]):
+        survived = survival_curve(constant_hazard(widths)[None])[0]
+        torch.testing.assert_close(survived[[0, -1]], torch.tensor([2**-0.25, 0.5]))
 
 
 def test_a_patients_output_does_not_depend_on_the_batch() -> None:
@@ -159,7 +174,7 @@ def test_without_a_trunk_the_heads_read_the_measurements_alone() -> None:
 
 def test_the_penalty_is_half_the_weighted_squares() -> None:
     """Weights of 1 over 15 measurements: (0.5 * 15 + 2 * 3 * 15) / 2 = 48.75."""
-    model = MultiTaskNet(ModelSettings(trunk="none"), INTERVALS)
+    model = MultiTaskNet(ModelSettings(trunk="none"), BASELINE)
     for name, parameter in model.heads.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.ones_(parameter)
