@@ -33,7 +33,12 @@ VARIANTS = Path(__file__).with_suffix(".yaml")
 DEFAULT = "default"
 # (cohort, run): none of those on which `accuracy` reports.
 SEEDS = ((100, 0), (101, 1), (107, 2), (108, 3), (109, 4))
-NAMES = {"os_c_index": "OS C-index", "rfs_c_index": "RFS C-index", "mvi_auc": "MVI AUC"}
+NAMES = {
+    "os_c_index": "OS C-index",
+    "rfs_c_index": "RFS C-index",
+    "mvi_auc": "MVI AUC",
+    "loss": "loss, all tasks",
+}
 
 # Variant -> its runs, in the order of the seeds.
 Runs = Mapping[str, Sequence[InternalRun]]
@@ -82,7 +87,7 @@ def run_missing(runs: Runs, workers: int) -> None:
 
 def values_of(runs: Sequence[InternalRun], metric: str) -> Values:
     """Return a metric over the seeds, shape (n,); NaN where it could not be had."""
-    return values_or_nan([run.figures()[metric] if run.done else None for run in runs])
+    return values_or_nan([run.figures().get(metric) if run.done else None for run in runs])
 
 
 def mean_of_metrics(runs: Sequence[InternalRun]) -> Values:
@@ -94,7 +99,7 @@ def mean_of_metrics(runs: Sequence[InternalRun]) -> Values:
 def table(runs: Runs, method: Method) -> str:
     """Return everything as Markdown."""
     seeds = len(runs[DEFAULT])
-    heads = [part for metric in METRICS for part in (NAMES[metric], "difference")]
+    heads = [part for name in NAMES.values() for part in (name, "difference")]
     lines = [
         f"Synthetic patients; internal validation, {method}; {seeds} cohorts, each with its own"
         " division and initial weights. Mean ± half of the 95% interval of the mean; differences"
@@ -106,7 +111,7 @@ def table(runs: Runs, method: Method) -> str:
     ]
     for name, own in runs.items():
         cells = []
-        for metric in METRICS:
+        for metric in NAMES:
             found, default = values_of(own, metric), values_of(runs[DEFAULT], metric)
             cells += [in_words(found), _difference(name, found - default)]
         overall = mean_of_metrics(own) - mean_of_metrics(runs[DEFAULT])

@@ -60,7 +60,7 @@ class InternalRun:
         return self.path.is_file()
 
     def figures(self) -> Mapping[str, Any]:
-        """Return metric -> value or None, and ``cpu_seconds``."""
+        """Return metric -> value or None, ``loss`` of the best round, and ``cpu_seconds``."""
         read: Mapping[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         return read
 
@@ -133,6 +133,7 @@ def train_and_judge(run: InternalRun, data: FederationData) -> None:
     # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
     found = evaluate(rows, None, resamples=1)
     told: dict[str, float | None] = {metric: found[metric].value for metric in METRICS}
+    told["loss"] = -checkpoint.best_score
     told["cpu_seconds"] = time.process_time() - began
     keep(run, told)
 

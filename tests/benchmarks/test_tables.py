@@ -64,7 +64,7 @@ def runs_with(folder: Path, found: Mapping[str, Sequence[float]]) -> dict[str, l
         for number, value in enumerate(values):
             run = internal_run(folder, name, number, number, [], "federated")
             run.path.parent.mkdir(parents=True, exist_ok=True)
-            run.path.write_text(json.dumps(dict.fromkeys(METRICS, value)))
+            run.path.write_text(json.dumps(dict.fromkeys([*METRICS, "loss"], value)))
             own.append(run)
     return made
 
