@@ -78,7 +78,7 @@ class VolumeFile:
         except (OSError, EOFError, isal_zlib.IsalError) as error:  # type: ignore[misc]  # its stub
             raise ImagingError("is damaged or cut short", self.path) from error
         except MemoryError as error:
-            raise ImagingError("does not fit into this machine's memory", self.path) from error
+            raise ImagingError("cannot be held in this machine's memory", self.path) from error
         if len(content) < length:
             raise ImagingError("is cut short: fewer voxels than its header says", self.path)
         return content[offset:length].view(dtype).reshape(depth, height, width)
