@@ -76,7 +76,7 @@ class OptimisationSettings:
         if self.local_steps < 0:
             raise ValueError(f"local_steps must be at least 0, got {self.local_steps}")
         rates = (self.learning_rate, self.head_learning_rate, self.intercept_learning_rate)
-        if not min(rates) > 0:
+        if not all(rate > 0 for rate in rates):
             raise ValueError(f"learning rates must be > 0, got {rates}")
         if self.shared_ridge < 0 or self.own_ridge < 0:
             raise ValueError("shared_ridge and own_ridge must be >= 0")
