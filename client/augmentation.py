@@ -1,9 +1,9 @@
 """Augmentation of a batch of ROIs: geometry, scanner, contrast timing, missing phases."""
 
 from dataclasses import replace
-from typing import cast
 
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn import functional
 
@@ -62,8 +62,8 @@ def _warp(batch: RoiBatch, settings: AugmentationSettings, generator: torch.Gene
         return batch
     count, edge = len(batch.mask), batch.mask.shape[-1]
     angles = (2 * torch.rand(count, 3, generator=generator) - 1) * settings.rotate_degrees
-    turned = torch.stack([_rotation(angle) for angle in torch.deg2rad(angles)])
-    affine = torch.cat([turned, torch.zeros(count, 3, 1)], dim=2)
+    turned = Rotation.from_euler("xyz", angles.numpy(), degrees=True).as_matrix()
+    affine = torch.cat([torch.from_numpy(turned).float(), torch.zeros(count, 3, 1)], dim=2)
     size = [count, 1, *batch.mask.shape[1:]]
     grid = functional.affine_grid(affine, size, align_corners=False)
     coarse = 2 * torch.rand(count, 3, 4, 4, 4, generator=generator) - 1
@@ -74,16 +74,6 @@ def _warp(batch: RoiBatch, settings: AugmentationSettings, generator: torch.Gene
         batch.mask[:, None].float(), grid, mode="nearest", align_corners=False
     )
     return replace(batch, phases=phases, mask=mask[:, 0].to(batch.mask.dtype))
-
-
-def _rotation(angles: Tensor) -> Tensor:
-    """Return the rotation about three axes one after the other, shape (3, 3)."""
-    generators = torch.zeros(3, 3, 3)
-    for axis in range(3):
-        after, last = (axis + 1) % 3, (axis + 2) % 3
-        generators[axis, after, last], generators[axis, last, after] = -1.0, 1.0
-    first, second, third = torch.linalg.matrix_exp(angles[:, None, None] * generators)
-    return cast(Tensor, first @ second @ third)
 
 
 def _thicken(batch: RoiBatch, most_voxels: float, generator: torch.Generator) -> RoiBatch:

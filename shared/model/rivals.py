@@ -177,6 +177,7 @@ class SoftAttention(nn.Module):
         self.near = nn.Conv3d(width, width, kernel_size=3, padding=1, groups=width)
         self.write = nn.Linear(width, width)
         nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the same shape, (B, W, d, h, w)."""

@@ -1,20 +1,18 @@
 """How the network is configured."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
 
 # Channels of the trunk come in so many groups, each normalised apart.
 GROUPS = 4
 
-
-_CHOICES = {
-    "trunk": ("densenet", "residual", "transformer", "none"),
-    "attention": ("none", "soft"),
-    "position": ("learned", "cope"),
-    "pooling": ("mean", "attention"),
-}
+Trunk = Literal["densenet", "residual", "transformer", "none"]
+Attention = Literal["none", "soft"]
+Position = Literal["learned", "cope"]
+Pooling = Literal["mean", "attention"]
+_CHOICES = {"trunk": Trunk, "attention": Attention, "position": Position, "pooling": Pooling}
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,10 @@ class ModelSettings:
     growth_rate: int = 8
     block_config: tuple[int, ...] = (4, 4, 4)
     bottleneck: int = 2
-    trunk: Literal["densenet", "residual", "transformer", "none"] = "densenet"
-    attention: Literal["none", "soft"] = "none"
-    position: Literal["learned", "cope"] = "learned"
-    pooling: Literal["mean", "attention"] = "mean"
+    trunk: Trunk = "densenet"
+    attention: Attention = "none"
+    position: Position = "learned"
+    pooling: Pooling = "mean"
     measurements: bool = True
     embedding: int = 8
     embedding_scale: float = 0.3
@@ -78,9 +76,10 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        for name, choices in _CHOICES.items():
+            allowed, value = get_args(choices), getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         if self.trunk == "none" and not self.measurements:
             raise ValueError("measurements must be true without a trunk: nothing would be read")
         if self.trunk_precision not in ("auto", "float32"):

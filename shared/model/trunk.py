@@ -67,9 +67,8 @@ def build_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
     trunk = densenet_trunk(settings, channels)
     if settings.attention == "soft":
         width = densenet_stages(settings)[ATTENDED]
-        trunk._modules[ATTENDED] = nn.Sequential(
-            trunk.get_submodule(ATTENDED), SoftAttention(width)
-        )
+        block = trunk.get_submodule(ATTENDED)
+        setattr(trunk, ATTENDED, nn.Sequential(block, SoftAttention(width)))
     return trunk
 
 

@@ -52,6 +52,5 @@ def test_soft_attention_solves_what_its_formula_inverts() -> None:
 
 def test_soft_attention_begins_as_a_shortcut() -> None:
     attend = SoftAttention(8)
-    torch.nn.init.zeros_(attend.write.bias)
     maps = torch.randn(1, 8, 4, 4, 4)
     torch.testing.assert_close(attend(maps), maps)

@@ -42,12 +42,11 @@ OPTIMISATION = OptimisationSettings(
     shared_ridge=0.0,
     own_ridge=0.0,
 )
-# There is no image to change.
 PLAN = Plan(
     rounds=15,
     model=ModelSettings(trunk="none", clinical_variables=VARIABLES),
     optimisation=OPTIMISATION,
-    augmentation=NO_AUGMENTATION,
+    augmentation=NO_AUGMENTATION,  # there is no image to change
 )
 RESAMPLES = 1000
 CHANCE = 0.5

@@ -2,19 +2,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from simulation.cohort.settings import SyntheticCohortSettings
 from simulation.cohort.writer import write_cohort
-
-CONFIG = Path(__file__).resolve().parents[3] / "configs" / "cohort" / "synthetic.yaml"
+from tests.benchmarks import default_cohort
 
 
 @pytest.fixture(scope="session")
 def default_settings() -> SyntheticCohortSettings:
-    config = OmegaConf.to_container(OmegaConf.load(CONFIG), resolve=True)
-    assert isinstance(config, dict)
-    return SyntheticCohortSettings.from_config(config["settings"])
+    return default_cohort.default_settings()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from shared.config import ConfigurationError
 from simulation.cohort.settings import SyntheticCohortSettings
-from tests.simulation.cohort.conftest import CONFIG
+from tests.benchmarks.default_cohort import CONFIG
 
 
 @pytest.fixture
