@@ -34,7 +34,7 @@ def personal_keys(model: nn.Module, part: PersonalPart) -> frozenset[str]:
         return frozenset(
             f"{name}.{key}"
             for name, module in model.named_modules()
-            if isinstance(module, nn.GroupNorm)
+            if isinstance(module, nn.GroupNorm | nn.LayerNorm)
             for key, _ in module.named_parameters(recurse=False)
         )
     return frozenset()

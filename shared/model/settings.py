@@ -80,6 +80,12 @@ class ModelSettings:
             allowed, value = get_args(choices), getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if self.attention == "soft" and (self.trunk != "densenet" or len(self.block_config) < 3):
+            raise ValueError("attention=soft needs a densenet of at least three blocks")
+        if self.position == "cope" and self.trunk != "transformer":
+            raise ValueError("position=cope needs trunk=transformer")
+        if self.trunk == "none" and self.pooling != "mean":
+            raise ValueError("pooling=attention needs a trunk")
         if self.trunk == "none" and not self.measurements:
             raise ValueError("measurements must be true without a trunk: nothing would be read")
         if self.trunk_precision not in ("auto", "float32"):

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -80,6 +81,22 @@ RIVALS = (
     ModelSettings(dropout=0.0, pooling="attention"),
     ModelSettings(dropout=0.0, measurements=False),
 )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trunk": "vgg"},
+        {"attention": "soft", "trunk": "residual"},
+        {"attention": "soft", "block_config": (4, 4)},
+        {"position": "cope"},
+        {"pooling": "attention", "trunk": "none"},
+        {"measurements": False, "trunk": "none"},
+    ],
+)
+def test_a_choice_that_would_have_no_effect_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ModelSettings(**wrong)
 
 
 @pytest.mark.parametrize("settings", RIVALS)
