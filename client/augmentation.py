@@ -13,23 +13,35 @@ from shared.plan import AugmentationSettings
 
 
 def augment(
-    batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator
+    batch: RoiBatch,
+    settings: AugmentationSettings,
+    generator: torch.Generator,
+    *,
+    images: bool = True,
 ) -> RoiBatch:
     """Return a changed copy of a training batch.
 
     Image and mask move together; size, spacing and labels stay true. Every draw comes from
-    `generator`, so that the same seed gives the same batch.
+    `generator`, so that the same seed gives the same batch. Without `images` only phases are
+    withheld: for a network that reads measurements alone.
     """
+    if images:
+        batch = _change_images(batch, settings, generator)
+    present = _withhold_phases(batch.present, settings.phase_dropout, generator)
+    # An absent phase is zero, as the network expects it, whatever was done to its intensities.
+    phases = batch.phases * present.view(*present.shape, 1, 1, 1)
+    measurements = batch.measurements.masked_fill(_of_absent_phases(present), torch.nan)
+    return replace(batch, phases=phases, present=present, measurements=measurements)
+
+
+def _change_images(
+    batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator
+) -> RoiBatch:
     batch = _flip(batch, settings, generator)
     batch = _shift(batch, settings.shift_voxels, generator)
     batch = _warp(batch, settings, generator)
     batch = _thicken(batch, settings.blur_voxels, generator)
-    phases = _intensity(batch.phases, settings, generator)
-    present = _withhold_phases(batch.present, settings.phase_dropout, generator)
-    # An absent phase is zero, as the network expects it, whatever was done to its intensities.
-    phases = phases * present.view(*present.shape, 1, 1, 1)
-    measurements = batch.measurements.masked_fill(_of_absent_phases(present), torch.nan)
-    return replace(batch, phases=phases, present=present, measurements=measurements)
+    return replace(batch, phases=_intensity(batch.phases, settings, generator))
 
 
 def _flip(batch: RoiBatch, settings: AugmentationSettings, generator: torch.Generator) -> RoiBatch:

@@ -66,8 +66,9 @@ def train_locally(
 def _changed_batches(
     cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator
 ) -> Batches:
+    images = plan.model.trunk != "none"
     for batch, targets in _batches(cases, plan, generator):
-        yield augment(batch, plan.augmentation, generator), targets
+        yield augment(batch, plan.augmentation, generator, images=images), targets
 
 
 def _batches(cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator) -> Batches:

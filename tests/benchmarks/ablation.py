@@ -1,11 +1,12 @@
 """What each choice is worth: ``python -m tests.benchmarks.ablation [WORD=VALUE ...]``.
 
 Trains every variant of ``ablation.yaml`` on several cohorts, each with its own division and
-initial weights, judges it on internal validation, never on the external site, and writes
-``outputs/ablation/ablation.md``: mean and interval, and the paired difference to the default.
-What is there is not run again: delete the folder after a change of the code. Words after the
-command go to every variant; ``--variants`` takes some by name, ``--seeds N`` the first N,
-``--method pooled`` trains with all patients in one place.
+initial weights, judges it on internal validation and on the other cohorts' patients of the same
+institutions, never on the external site, and writes ``outputs/ablation/ablation.md``: mean and
+interval, and the paired difference to the default. What is there is not run again: delete the
+folder after a change of the code. Words after the command go to every variant; ``--variants``
+takes some by name, ``--seeds N`` the first N, ``--method pooled`` trains with all patients in one
+place, ``--method local/site_1`` at that site alone.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import yaml
@@ -21,9 +23,11 @@ from client.processes import end_with_parent
 from simulation.pipeline import USER_ERRORS
 from tests.benchmarks.internal import (
     METRICS,
+    UNSEEN,
     Cohorts,
     InternalRun,
     Method,
+    everybody,
     internal_run,
     train_and_judge,
 )
@@ -62,23 +66,30 @@ def read_variants(path: Path, chosen: Sequence[str]) -> dict[str, list[str]]:
     return {name: words for name, words in read.items() if not chosen or name in {DEFAULT, *chosen}}
 
 
-def run_missing(runs: Runs, workers: int) -> None:
-    """Prepare one after the other, and train side by side, what is not there yet.
+def run_missing(runs: Runs, seeds: int, workers: int) -> None:
+    """Prepare one after the other, and train side by side, what is not there of the first seeds.
 
-    A variant that fails is told, and leaves a gap in the table.
+    All cohorts are prepared, whatever is trained: the others' patients are the unseen. A variant
+    that fails is told, and leaves a gap in the table.
     """
     cohorts = Cohorts()
-    missing = [(name, run) for name, own in runs.items() for run in own if not run.done]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         futures: dict[Future[None], str] = {}
-        for name, run in missing:
-            run.path.parent.mkdir(parents=True, exist_ok=True)
-            told = f"{name}: {run.path.stem}"
+        for name, own in runs.items():
+            if all(run.done for run in own[:seeds]):
+                continue
             try:
-                futures[pool.submit(train_and_judge, run, cohorts.data_of(run))] = told
+                prepared = [cohorts.data_of(run) for run in own]
             except USER_ERRORS as error:
-                print(f"{told}: cannot be prepared: {error}", flush=True)
+                print(f"{name}: cannot be prepared: {error}", flush=True)
+                continue
+            for number, run in enumerate(own[:seeds]):
+                if not run.done:
+                    others = prepared[:number] + prepared[number + 1 :]
+                    unseen = everybody([site for data in others for site in data.sites])
+                    job = pool.submit(train_and_judge, run, prepared[number], unseen)
+                    futures[job] = f"{name}: {run.path.stem}"
         for future in as_completed(futures):
             failure = future.exception()
             told = "done" if failure is None else f"failed: {failure!r}"
@@ -90,33 +101,47 @@ def values_of(runs: Sequence[InternalRun], metric: str) -> Values:
     return values_or_nan([run.figures().get(metric) if run.done else None for run in runs])
 
 
-def mean_of_metrics(runs: Sequence[InternalRun]) -> Values:
+def mean_of_metrics(runs: Sequence[InternalRun], prefix: str) -> Values:
     """Return the mean of all metrics over the seeds."""
-    values: Values = np.mean([values_of(runs, metric) for metric in METRICS], axis=0)
+    values: Values = np.mean([values_of(runs, prefix + metric) for metric in METRICS], axis=0)
     return values
 
 
 def table(runs: Runs, method: Method) -> str:
     """Return everything as Markdown."""
     seeds = len(runs[DEFAULT])
+    lines = [
+        f"Synthetic patients, {method}; {seeds} cohorts, each with its own division and initial"
+        " weights. Mean ± half of the 95% interval of the mean; differences to the default are"
+        " paired by cohort.",
+        "",
+        "Unseen patients of the same institutions, those of the other cohorts: nobody trained on"
+        " them, and no round was chosen on them.",
+        "",
+        *_rows(runs, UNSEEN),
+        "",
+        "Internal validation. The best round is chosen on the same patients, for all variants"
+        " alike: only differences count.",
+        "",
+        *_rows(runs, ""),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(runs: Runs, prefix: str) -> list[str]:
     heads = [part for name in NAMES.values() for part in (name, "difference")]
     lines = [
-        f"Synthetic patients; internal validation, {method}; {seeds} cohorts, each with its own"
-        " division and initial weights. Mean ± half of the 95% interval of the mean; differences"
-        " to the default are paired by cohort. The best round is chosen on the same patients, for"
-        " all variants alike: only differences count.",
-        "",
         f"| variant | {' | '.join(heads)} | difference of the mean |",
         "|---|" + "---|" * (len(heads) + 1),
     ]
     for name, own in runs.items():
         cells = []
         for metric in NAMES:
-            found, default = values_of(own, metric), values_of(runs[DEFAULT], metric)
+            found, default = (values_of(r, prefix + metric) for r in (own, runs[DEFAULT]))
             cells += [in_words(found), _difference(name, found - default)]
-        overall = mean_of_metrics(own) - mean_of_metrics(runs[DEFAULT])
+        overall = mean_of_metrics(own, prefix) - mean_of_metrics(runs[DEFAULT], prefix)
         lines.append(f"| {name} | {' | '.join(cells)} | {_difference(name, overall)} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _difference(name: str, values: Values) -> str:
@@ -129,7 +154,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=VARIANTS)
     parser.add_argument("--variants", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    parser.add_argument("--method", choices=("federated", "pooled"), default="federated")
+    parser.add_argument("--method", choices=get_args(Method), default="federated")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "outputs" / "ablation")
     arguments, words = parser.parse_known_args()
@@ -137,14 +162,15 @@ def main() -> None:
     runs = {
         name: [
             internal_run(folder, name, cohort, seed, [*words, *own], arguments.method)
-            for cohort, seed in SEEDS[: arguments.seeds]
+            for cohort, seed in SEEDS
         ]
         for name, own in read_variants(arguments.file, arguments.variants).items()
     }
-    run_missing(runs, arguments.workers)
-    text = table(runs, arguments.method)
-    name = "ablation.md" if arguments.method == "federated" else "ablation_pooled.md"
-    (arguments.folder / name).write_text(text, encoding="utf-8")
+    run_missing(runs, arguments.seeds, arguments.workers)
+    text = table({name: own[: arguments.seeds] for name, own in runs.items()}, arguments.method)
+    name = "ablation" if arguments.method == "federated" else f"ablation_{arguments.method}"
+    target = arguments.folder / f"{name.replace('/', '_')}.md"
+    target.write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from tests.benchmarks import accuracy, goals
 from tests.benchmarks.ablation import DEFAULT, SEEDS, VARIANTS, read_variants, table
-from tests.benchmarks.internal import METRICS, InternalRun, internal_run
+from tests.benchmarks.internal import METRICS, UNSEEN, InternalRun, internal_run
 from tests.benchmarks.over_seeds import in_words
 
 # Seeds of the runs of one cohort: default, and a variant that is better by about 0.02.
@@ -64,7 +64,9 @@ def runs_with(folder: Path, found: Mapping[str, Sequence[float]]) -> dict[str, l
         for number, value in enumerate(values):
             run = internal_run(folder, name, number, number, [], "federated")
             run.path.parent.mkdir(parents=True, exist_ok=True)
-            run.path.write_text(json.dumps(dict.fromkeys([*METRICS, "loss"], value)))
+            internal = dict.fromkeys([*METRICS, "loss"], value)
+            unseen = {UNSEEN + name: value - 0.1 for name in internal}
+            run.path.write_text(json.dumps(internal | unseen))
             own.append(run)
     return made
 
@@ -72,7 +74,9 @@ def runs_with(folder: Path, found: Mapping[str, Sequence[float]]) -> dict[str, l
 def test_the_table_pairs_differences_by_cohort(tmp_path: Path) -> None:
     """0.01, 0.03, 0.02: mean 0.02, half of the interval 4.303 * 0.01 / sqrt(3) = 0.025."""
     lines = table(runs_with(tmp_path, FOUND), "federated").splitlines()
-    default, better = (line.strip("| ").split(" | ") for line in lines[-2:])
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    assert rows[2][1] == "0.643 ± 0.076"  # unseen patients come first
+    default, better = rows[-2:]
     assert better[:3] == ["better", "0.743 ± 0.076", "+0.020 ± 0.025"]
     assert better[-1] == "+0.020 ± 0.025"
     assert default[0] == DEFAULT

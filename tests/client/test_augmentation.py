@@ -43,6 +43,16 @@ def test_without_any_strength_nothing_changes() -> None:
         torch.testing.assert_close(after, before)
 
 
+def test_where_nobody_looks_at_images_only_phases_are_withheld() -> None:
+    everything = replace(EACH[5], flip=True, shift_voxels=2, phase_dropout=0.5)
+    generator = torch.Generator().manual_seed(0)
+    seen = augment(batch(), everything, generator, images=False)
+    assert seen.present.sum() < batch().present.sum()
+    torch.testing.assert_close(seen.mask, batch().mask)
+    withheld = batch().phases * seen.present.view(4, 3, 1, 1, 1)
+    torch.testing.assert_close(seen.phases, withheld)
+
+
 @pytest.mark.parametrize("settings", EACH)
 def test_a_seed_decides_the_batch_and_another_another(settings: AugmentationSettings) -> None:
     first, again, other = changed(settings), changed(settings), changed(settings, seed=1)

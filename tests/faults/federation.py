@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -258,6 +259,15 @@ class Federation:
                 if word in " ".join(process.cmdline()):
                     return process
         raise AssertionError(f"{name} runs nothing with {word!r}")
+
+    def wait_for_access(self, pattern: str) -> None:
+        """Wait until the proxy's access log has a line; it writes one after it has answered."""
+        log = self.home / "nginx" / "access.log"
+        wait_until(
+            f"{pattern} in {log.name}",
+            lambda: re.search(pattern, log.read_text()) is not None,
+            PATIENCE_S,
+        )
 
     def log(self, name: str) -> str:
         """Return what a process printed so far."""

@@ -102,8 +102,7 @@ def test_a_registered_site_reaches_the_fleet_alone(federation: Federation, path:
         response.read()
         assert response.status == 404
     connection.close()
-    log = (federation.home / "nginx" / "access.log").read_text()
-    assert f'"POST {path} HTTP/1.1" 404' in log
+    federation.wait_for_access(re.escape(f'"POST {path} HTTP/1.1" 404'))
 
 
 def test_a_stranger_with_the_authoritys_file_is_refused(federation: Federation) -> None:
@@ -116,8 +115,7 @@ def test_a_stranger_with_the_authoritys_file_is_refused(federation: Federation) 
     done = federation.client(site_file, "join")
     assert done.returncode == NOT_ADMITTED, done.stdout + done.stderr
     assert "stranger.key.pub to the coordinator" in done.stdout
-    access = (federation.home / "nginx" / "access.log").read_text()
-    assert re.search(r'"POST /v1/fleet/activate-node HTTP/1.1" 4\d\d', access)
+    federation.wait_for_access(r'"POST /v1/fleet/activate-node HTTP/1.1" 4\d\d')
 
 
 def test_a_replaced_key_is_known_and_the_old_one_is_not(federation: Federation) -> None:
