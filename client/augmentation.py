@@ -41,6 +41,7 @@ def _change_images(
     batch = _shift(batch, settings.shift_voxels, generator)
     batch = _warp(batch, settings, generator)
     batch = _thicken(batch, settings.blur_voxels, generator)
+    batch = _delay(batch, settings.late_fraction, generator)
     return replace(batch, phases=_intensity(batch.phases, settings, generator))
 
 
@@ -98,6 +99,17 @@ def _thicken(batch: RoiBatch, most_voxels: float, generator: torch.Generator) ->
     padded = functional.pad(batch.phases, (0, 0, 0, 0, 3, 3), mode="replicate")
     windows = padded.unfold(2, 7, 1)
     return replace(batch, phases=torch.einsum("bcdhwk,bk->bcdhw", windows, kernel))
+
+
+def _delay(batch: RoiBatch, most: float, generator: torch.Generator) -> RoiBatch:
+    """Move a phase's contrast towards the next phase's, where both were acquired."""
+    if most == 0:
+        return batch
+    earlier, later = batch.phases[:, :-1], batch.phases[:, 1:]
+    part = most * torch.rand(earlier.shape[:2], generator=generator)
+    part = part * batch.present[:, :-1] * batch.present[:, 1:]
+    moved = earlier + part[..., None, None, None] * (later - earlier)
+    return replace(batch, phases=torch.cat([moved, batch.phases[:, -1:]], dim=1))
 
 
 def _intensity(

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from shared.losses.cox import cox_loss
 from shared.losses.logistic_hazard import logistic_hazard_loss
+from shared.losses.ranking import ranking_loss
 from shared.tasks import SURVIVAL_TASKS, TASKS, Labels, Survival, SurvivalTask, Task
 from shared.time_grid import TimeGrid
 
@@ -29,6 +30,11 @@ class LossSettings:
     mvi_label_smoothing : float
         In [0, 1): a target y becomes ``y (1 - s) + s / 2``, for a label that two pathologists
         may read differently.
+    ranking_weight : float
+        Of a term that asks that of two patients the one who had the event first have the higher
+        risk (`shared.losses.ranking`), beside each survival task's loss.
+    weighting : str
+        ``"fixed"``; or ``"uncertainty"``: each task's weight is learned too.
     """
 
     survival: Literal["logistic_hazard", "cox"] = "logistic_hazard"
@@ -36,6 +42,8 @@ class LossSettings:
     rfs_weight: float = 1.0
     os_weight: float = 1.0
     mvi_label_smoothing: float = 0.0
+    ranking_weight: float = 0.0
+    weighting: Literal["fixed", "uncertainty"] = "fixed"
 
     def __post_init__(self) -> None:
         if self.survival not in ("logistic_hazard", "cox"):
@@ -43,6 +51,10 @@ class LossSettings:
         weights = (self.mvi_weight, self.rfs_weight, self.os_weight)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise ValueError(f"task weights must be finite and >= 0, got {weights}")
+        if self.weighting not in ("fixed", "uncertainty"):
+            raise ValueError(f"weighting must be 'fixed' or 'uncertainty', got {self.weighting!r}")
+        if not (math.isfinite(self.ranking_weight) and self.ranking_weight >= 0):
+            raise ValueError(f"ranking_weight must be finite and >= 0, got {self.ranking_weight}")
         if not any(weights):
             raise ValueError("task weights are all 0: nothing would be trained")
         if not 0 <= self.mvi_label_smoothing < 1:
@@ -115,6 +127,15 @@ class Targets:
             stratum=None if self.stratum is None else self.stratum.to(device),
         )
 
+    def in_order(self, order: Tensor) -> Self:
+        """Return the same patients in another order, shape (B,), int64."""
+        return type(self)(
+            mvi=self.mvi[order],
+            rfs=SurvivalTargets(self.rfs.months[order], self.rfs.event[order]),
+            os=SurvivalTargets(self.os.months[order], self.os.event[order]),
+            stratum=None if self.stratum is None else self.stratum[order],
+        )
+
 
 def targets_from_labels(labels: Sequence[Labels], strata: Sequence[int] | None = None) -> Targets:
     """Stack patients' labels in the order given, on the CPU.
@@ -141,7 +162,11 @@ def _survival_targets(observed: Sequence[Survival | None]) -> SurvivalTargets:
 
 
 def multitask_loss(
-    outputs: Mapping[str, Tensor], targets: Targets, settings: LossSettings, time_grid: TimeGrid
+    outputs: Mapping[str, Tensor],
+    targets: Targets,
+    settings: LossSettings,
+    time_grid: TimeGrid,
+    log_weights: Mapping[Task, Tensor] | None = None,
 ) -> tuple[Tensor, dict[Task, Tensor]]:
     """Return the weighted loss of all tasks, and the loss of each.
 
@@ -159,11 +184,14 @@ def multitask_loss(
     settings : LossSettings
     time_grid : TimeGrid
         Of T intervals; not used by the Cox loss.
+    log_weights : mapping of Task to Tensor, shape (), optional
+        Learned: a loss L counts as ``exp(w) L - w / 2`` (Kendall et al., arXiv 1705.07115,
+        with w = -log sigma^2).
 
     Returns
     -------
     total : Tensor, shape ()
-        Sum of weight times loss.
+        Sum of weight times loss, with the ranking terms.
     losses : dict of Task to Tensor, shape ()
         Without weights, detached; times the number of labelled patients they are sums that
         can be added over batches and sites.
@@ -184,7 +212,18 @@ def multitask_loss(
             sums[task] = _hazard_sum(outputs[task], labels, time_grid)
     # Where no label is known the sum is over nothing: 0 in value and gradient, divided by 1.
     means = {task: sums[task] / targets.known(task).sum().clamp_min(1) for task in TASKS}
-    total = torch.stack([settings.weight(task) * means[task] for task in TASKS]).sum()
+    weighed = dict(means)
+    if settings.ranking_weight:
+        for task in SURVIVAL_TASKS:
+            labels, risk = targets.survival(task), outputs[task].mean(dim=1)
+            term = ranking_loss(risk, labels.months, labels.event, targets.stratum)
+            weighed[task] = weighed[task] + settings.ranking_weight * term
+    if log_weights is not None:
+        weighed = {
+            task: log_weights[task].exp() * loss - log_weights[task] / 2
+            for task, loss in weighed.items()
+        }
+    total = torch.stack([settings.weight(task) * weighed[task] for task in TASKS]).sum()
     return total, {task: mean.detach() for task, mean in means.items()}
 
 

@@ -1,6 +1,6 @@
 """What the network sees of patients."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -44,6 +44,22 @@ class RoiBatch:
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
         return type(self)(**{key: value.to(device) for key, value in vars(self).items()})
+
+
+def mirror_images(batch: RoiBatch) -> list[RoiBatch]:
+    """Return the batch and its mirror image along each axis."""
+    mirrored = [
+        replace(batch, phases=batch.phases.flip(axis + 1), mask=batch.mask.flip(axis))
+        for axis in (1, 2, 3)
+    ]
+    return [batch, *mirrored]
+
+
+def phases_apart(batch: RoiBatch) -> list[RoiBatch]:
+    """Return the batch once for each phase, as if there were no other."""
+    return [
+        replace(batch, phases=batch.phases[:, [phase]]) for phase in range(batch.phases.shape[1])
+    ]
 
 
 def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.measurements import MEASUREMENTS
-from shared.model.batch import RoiBatch
+from shared.model.batch import RoiBatch, mirror_images, phases_apart
 from shared.model.heads import (
     SHARED_RISK,
     LogisticHead,
@@ -19,7 +19,7 @@ from shared.model.settings import ModelSettings
 from shared.model.standardise import Centre, Standardise
 from shared.model.trunk import build_trunk, pooled_maps, precision, stages
 from shared.regions import region_moments, region_weights, resample_regions
-from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
+from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Task
 
 
 class AttentionScore(nn.Module):
@@ -60,7 +60,8 @@ class MultiTaskNet(nn.Module):
         features = len(settings.clinical_variables)
         features += len(MEASUREMENTS) if settings.measurements else 0
         if settings.trunk != "none":
-            channels = len(PHASES) + (2 if settings.mask_channel else 0)
+            channels = 1 if settings.phases == "apart" else len(PHASES)
+            channels += 2 if settings.mask_channel else 0
             self.trunk = build_trunk(settings, channels)
             self.centre = Centre(pooled_maps(settings))
             self.embed = nn.Sequential(
@@ -69,6 +70,8 @@ class MultiTaskNet(nn.Module):
                 nn.ELU(),
             )
             features += settings.embedding
+            if settings.auxiliary_weight:
+                self.foretell = nn.Linear(settings.embedding, len(MEASUREMENTS))
             if settings.pooling == "attention":
                 self.attend = nn.ModuleDict(
                     {name: AttentionScore(width) for name, width in stages(settings).items()}
@@ -79,10 +82,34 @@ class MultiTaskNet(nn.Module):
             self.heads[task] = ProportionalHazardHead(features, baseline)
 
     def forward(self, batch: RoiBatch) -> dict[str, Tensor]:
-        """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``."""
-        features = self.features(batch)
+        """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``.
+
+        With `ModelSettings.auxiliary_weight` also ``"unforetold"``, shape (B, M): by how much
+        each measurement, standardised, was missed.
+        """
+        standardised = cast(Tensor, self.standardise(batch.head_inputs))
+        embedded = self.embedded(batch)
+        features = self._joined(standardised, embedded)
         shared_risk = self.heads[SHARED_RISK](features)
-        return {task: self.heads[task](features, shared_risk) for task in TASKS}
+        outputs: dict[str, Tensor] = {
+            task: self.heads[task](features, shared_risk) for task in TASKS
+        }
+        if self.settings.auxiliary_weight:
+            told = self.foretell(embedded[0] / self.settings.embedding_scale)
+            outputs["unforetold"] = told - standardised[:, : len(MEASUREMENTS)]
+        return outputs
+
+    def weigh_tasks(self) -> None:
+        """Let each task's weight be learned: its logarithm, from 0, beside its head."""
+        for task in TASKS:
+            self.heads[task].log_weight = nn.Parameter(torch.zeros(()))
+
+    def log_weights(self) -> dict[Task, Tensor] | None:
+        """Return the learned weights' logarithms, shape () each; None where they are fixed."""
+        heads = {task: self.heads[task] for task in TASKS}
+        if not all(hasattr(head, "log_weight") for head in heads.values()):
+            return None
+        return {task: cast(Tensor, head.log_weight) for task, head in heads.items()}
 
     def ridge(self, shared: float, own: float) -> Tensor:
         """Return half the penalised squares of the shared weights and of each task's own."""
@@ -93,15 +120,35 @@ class MultiTaskNet(nn.Module):
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
-        if not self.settings.measurements:
-            standardised = standardised[:, len(MEASUREMENTS) :]
+        return self._joined(standardised, self.embedded(batch))
+
+    def _joined(self, standardised: Tensor, embedded: list[Tensor]) -> Tensor:
+        first = 0 if self.settings.measurements else len(MEASUREMENTS)
+        return torch.cat([standardised[:, first:], *embedded], dim=1)
+
+    def embedded(self, batch: RoiBatch) -> list[Tensor]:
+        """Return what the heads read of the trunk, shape (B, E); nothing without one."""
         if self.settings.trunk == "none":
-            return standardised
-        embedded = cast(Tensor, self.embed(self.centre(self.pool(batch))))
-        return torch.cat([standardised, self.settings.embedding_scale * embedded], dim=1)
+            return []
+        centred = self.centre(self.pool(batch))
+        if self.settings.phases == "apart":
+            each = centred.shape[1] // len(PHASES)
+            centred = centred * batch.present.repeat_interleave(each, dim=1)
+        return [self.settings.embedding_scale * cast(Tensor, self.embed(centred))]
 
     def pool(self, batch: RoiBatch) -> Tensor:
         """Return the means of the trunk's maps in every region, shape (B, P), float32."""
+        if self.training or not self.settings.mirrored:
+            return self._pool(batch)
+        return torch.stack([self._pool(image) for image in mirror_images(batch)]).mean(dim=0)
+
+    def _pool(self, batch: RoiBatch) -> Tensor:
+        if self.settings.phases == "apart":
+            each = [self._pool_channels(one) for one in phases_apart(batch)]
+            return torch.cat(each, dim=1)
+        return self._pool_channels(batch)
+
+    def _pool_channels(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL
         regions = region_weights(tumour)
         pooled = []

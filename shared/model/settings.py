@@ -12,7 +12,14 @@ Trunk = Literal["densenet", "residual", "transformer", "none"]
 Attention = Literal["none", "soft"]
 Position = Literal["learned", "cope"]
 Pooling = Literal["mean", "attention"]
-_CHOICES = {"trunk": Trunk, "attention": Attention, "position": Position, "pooling": Pooling}
+Phases = Literal["channels", "apart"]
+_CHOICES = {
+    "trunk": Trunk,
+    "attention": Attention,
+    "position": Position,
+    "pooling": Pooling,
+    "phases": Phases,
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,15 @@ class ModelSettings:
         Of the transformer's tokens: ``"learned"``, or ``"cope"`` beside that.
     pooling : str
         Of the maps over each region: ``"mean"``, or a mean by learned ``"attention"``.
+    phases : str
+        ``"channels"`` of one input; or each ``"apart"`` through the same trunk: the heads read
+        what it sees of every phase, and zero of an absent one.
+    mirrored : bool
+        Whether a patient is judged by the mean of what the trunk sees of the region and of its
+        mirror images along each axis.
+    auxiliary_weight : float
+        Weight of a further task without labels: foretell the lesion's measurements from what the
+        trunk sees (mean squared error of standardised values); 0: none.
     measurements : bool
         Whether the heads read the lesion's measurements; without them a model shows what its
         trunk learns by itself.
@@ -65,6 +81,9 @@ class ModelSettings:
     attention: Attention = "none"
     position: Position = "learned"
     pooling: Pooling = "mean"
+    phases: Phases = "channels"
+    mirrored: bool = False
+    auxiliary_weight: float = 0.0
     measurements: bool = True
     embedding: int = 8
     embedding_scale: float = 0.3
@@ -84,8 +103,11 @@ class ModelSettings:
             raise ValueError("attention=soft needs a densenet of at least three blocks")
         if self.position == "cope" and self.trunk != "transformer":
             raise ValueError("position=cope needs trunk=transformer")
-        if self.trunk == "none" and self.pooling != "mean":
-            raise ValueError("pooling=attention needs a trunk")
+        needing = (self.pooling != "mean", self.phases != "channels", self.mirrored)
+        if self.trunk == "none" and (any(needing) or self.auxiliary_weight):
+            raise ValueError("pooling, phases, mirrored and auxiliary_weight need a trunk")
+        if self.auxiliary_weight < 0:
+            raise ValueError(f"auxiliary_weight must be >= 0, got {self.auxiliary_weight}")
         if self.trunk == "none" and not self.measurements:
             raise ValueError("measurements must be true without a trunk: nothing would be read")
         if self.trunk_precision not in ("auto", "float32"):

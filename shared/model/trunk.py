@@ -14,6 +14,7 @@ from shared.model.rivals import (
 )
 from shared.model.settings import GROUPS, ModelSettings
 from shared.regions import REGIONS
+from shared.tasks import PHASES
 
 # Attention, if any, goes over these maps of 5 x 5 x 5: a bottleneck of 8 tokens.
 ATTENDED = "denseblock2"
@@ -82,7 +83,8 @@ def stages(settings: ModelSettings) -> dict[str, int]:
 
 def pooled_maps(settings: ModelSettings) -> int:
     """Return P, how many means of maps are pooled of a patient; 0 without a trunk."""
-    return len(REGIONS) * sum(stages(settings).values())
+    seen = len(PHASES) if settings.phases == "apart" else 1
+    return seen * len(REGIONS) * sum(stages(settings).values())
 
 
 def precision(settings: ModelSettings, device: torch.device) -> torch.autocast:

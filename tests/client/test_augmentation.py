@@ -18,6 +18,7 @@ EACH = (
     replace(NO_AUGMENTATION, elastic_voxels=1.0),
     replace(NO_AUGMENTATION, blur_voxels=1.5),
     replace(NO_AUGMENTATION, intensity_shift=0.1, intensity_scale=0.1, noise=0.05),
+    replace(NO_AUGMENTATION, late_fraction=0.5),
     replace(NO_AUGMENTATION, phase_dropout=0.5),
 )
 
@@ -95,3 +96,15 @@ def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -
         columns = [name in measurement for measurement in MEASUREMENTS]
         unknown = withheld.measurements[:, columns].isnan()
         assert (unknown == absent[:, phase : phase + 1]).all()
+
+
+def test_a_late_phase_lies_between_itself_and_the_next_that_was_acquired() -> None:
+    """Levels 1, 2 and 3: an arterial phase of 1.0 to 1.5, and never of an absent phase."""
+    settings = replace(NO_AUGMENTATION, late_fraction=0.5)
+    late = changed(settings).phases - batch().phases
+    assert (late[:, :2] > 0).all()
+    assert (late[:, :2] <= 0.5).all()
+    assert (late[:, 2] == 0).all()
+    lacking = replace(batch(), present=torch.tensor([[1.0, 0.0, 1.0]]).repeat(4, 1))
+    same = augment(lacking, settings, torch.Generator().manual_seed(0)).phases
+    torch.testing.assert_close(same[:, [0, 2]], batch().phases[:, [0, 2]])

@@ -1,8 +1,14 @@
 """The rivals of the DenseNet, against their formulas written out."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
+from shared.measurements import MEASUREMENTS
+from shared.model import ModelSettings
 from shared.model.rivals import ContextualAttention, SoftAttention
+from tests.shared.test_model import network, roi_batch
 
 
 def test_contextual_positions_are_sums_of_gates() -> None:
@@ -54,3 +60,50 @@ def test_soft_attention_begins_as_a_shortcut() -> None:
     attend = SoftAttention(8)
     maps = torch.randn(1, 8, 4, 4, 4)
     torch.testing.assert_close(attend(maps), maps)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_mirrored_predictions_do_not_know_a_side(axis: int) -> None:
+    """The mean over an image and its mirror images; those of a mirror image hold the same two."""
+    batch = roi_batch()
+    mirrored = replace(batch, phases=batch.phases.flip(axis + 1), mask=batch.mask.flip(axis))
+    plain, both = (network(ModelSettings(mirrored=on)).eval() for on in (False, True))
+    with torch.no_grad():
+        each = [plain.pool(one) for one in (batch, mirrored)]
+        assert not torch.allclose(each[0], each[1], atol=1e-4)
+        others = [
+            replace(batch, phases=batch.phases.flip(other + 1), mask=batch.mask.flip(other))
+            for other in {1, 2, 3} - {axis}
+        ]
+        mean = torch.stack([*each, *(plain.pool(one) for one in others)]).mean(dim=0)
+        torch.testing.assert_close(both.pool(batch), mean)
+
+
+def test_an_absent_phase_says_nothing_where_phases_go_apart() -> None:
+    model = network(ModelSettings(phases="apart")).eval()
+    torch.nn.init.normal_(model.centre.mean)
+    batch = replace(roi_batch(), present=torch.tensor([[1.0, 0.0, 1.0]]).repeat(3, 1))
+    other = replace(batch, phases=batch.phases.clone())
+    other.phases[:, 1] += 5.0
+    with torch.no_grad():
+        assert torch.equal(model(batch)["os"], model(other)["os"])
+        seen = replace(other, present=torch.ones(3, 3))
+        assert not torch.equal(model(seen)["os"], model(other)["os"])
+
+
+def test_what_is_foretold_is_told_beside_the_tasks() -> None:
+    model = network(ModelSettings(auxiliary_weight=0.5))
+    torch.nn.init.zeros_(model.foretell.weight)
+    torch.nn.init.ones_(model.foretell.bias)
+    batch = roi_batch()
+    missed = model.eval()(batch)["unforetold"]
+    torch.testing.assert_close(missed, 1 - batch.measurements.clamp(-3, 3))
+    assert missed.shape == (3, len(MEASUREMENTS))
+
+
+@pytest.mark.parametrize(
+    "words", [{"mirrored": True}, {"phases": "apart"}, {"auxiliary_weight": 0.1}]
+)
+def test_nothing_is_asked_of_a_trunk_that_is_not_there(words: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="need a trunk"):
+        ModelSettings(trunk="none", **words)  # type: ignore[arg-type]
