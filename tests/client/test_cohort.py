@@ -287,6 +287,23 @@ def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatc
     assert prepare(site) == first
 
 
+def test_what_is_in_the_cache_needs_no_process(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(site, workers=2)
+
+    def none(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("client.imaging.workers.ProcessPoolExecutor", none)
+        assert prepare(site, workers=2) == first
+    shutil.rmtree(site / "bad")
+    write_patient(site / "bad", seed=2)
+    again = prepare(site, workers=2)
+    assert [case.patient_id for case in again.cases] == ["bad", "good"]
+    assert (again.fresh, again.cases[1]) == (1, first.cases[1])
+    assert again.cases[0] != first.cases[0]
+
+
 def test_a_file_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:
     site = tmp_path / "site"
     write_clinical(site, {"a": GOOD_ROW})
