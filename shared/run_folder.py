@@ -33,12 +33,13 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """Checkpoints; removed when the run has ended well."""
+        """Checkpoints; removed when the run has ended well, if nobody wants to keep them."""
         return self.path / STATE
 
-    def finish(self) -> None:
+    def finish(self, *, keep_state: bool = False) -> None:
         """Remove the checkpoints, and point ``outputs/latest`` here."""
-        shutil.rmtree(self.state)
+        if not keep_state:
+            shutil.rmtree(self.state)
         latest = OUTPUTS / "latest"
         OUTPUTS.mkdir(exist_ok=True)
         partial = OUTPUTS / ".latest.partial"

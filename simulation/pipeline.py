@@ -77,7 +77,7 @@ def run(settings: SimulationSettings, command: Command, console: Console) -> Pat
     own = state_of(settings.strategy, folder.state)
     data = replace(data, sites=tuple(remembering(data.sites, own)))
     write_outputs(folder.path, settings, federation, data, trained, command.overrides, console)
-    folder.finish()
+    folder.finish(keep_state=settings.keep_state)
     return folder.path
 
 

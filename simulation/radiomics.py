@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from lifelines import CoxPHFitter
+from lifelines.exceptions import ConvergenceError
 from lifelines.utils import k_fold_cross_validation
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
@@ -25,6 +26,7 @@ Features = NDArray[np.float64]
 PERCENTILES = (10, 50, 90)
 RIDGE_PENALTIES = (0.03, 0.1, 0.3, 1.0)
 _FOLDS = 5
+_COLUMNS = {"duration_col": "months", "event_col": "event"}
 _SEED = 0
 
 
@@ -91,7 +93,10 @@ def _shape_features(
 
 
 def fit_radiomics(cases: Sequence[PreparedCase], features: Features) -> Radiomics:
-    """Fit on training patients; penalties are chosen by cross-validation among them."""
+    """Fit on training patients; penalties are chosen by cross-validation among them.
+
+    What lifelines cannot fit, as where a few patients are told apart whole, stays unfitted.
+    """
     scaler = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler()).fit(features)
     scaled = scaler.transform(features)
     return Radiomics(
@@ -125,13 +130,27 @@ def _fit_cox(
     frame["event"] = [int(outcomes[index].event) for index in known]
     if frame["event"].sum() < 2 * _FOLDS:
         return None
-    columns = {"duration_col": "months", "event_col": "event"}
-    candidates = [CoxPHFitter(penalizer=penalty) for penalty in RIDGE_PENALTIES]
-    scores = k_fold_cross_validation(
-        candidates, frame, k=_FOLDS, scoring_method="log_likelihood", seed=_SEED, **columns
-    )
-    best = int(np.argmax([np.mean(score) for score in scores]))
-    return CoxPHFitter(penalizer=RIDGE_PENALTIES[best]).fit(frame, **columns)
+    found = {penalty: _cross_validated(penalty, frame) for penalty in RIDGE_PENALTIES}
+    scores = {penalty: score for penalty, score in found.items() if score is not None}
+    if not scores:
+        return None
+    best = max(scores, key=lambda penalty: scores[penalty])
+    try:
+        return CoxPHFitter(penalizer=best).fit(frame, **_COLUMNS)
+    except ConvergenceError:
+        return None
+
+
+def _cross_validated(penalty: float, frame: pd.DataFrame) -> float | None:
+    """Return the mean log likelihood of patients left out; None where a fold cannot be fitted."""
+    candidate = CoxPHFitter(penalizer=penalty)
+    try:
+        folds = k_fold_cross_validation(
+            candidate, frame, k=_FOLDS, scoring_method="log_likelihood", seed=_SEED, **_COLUMNS
+        )
+    except ConvergenceError:
+        return None
+    return float(np.mean(folds))
 
 
 def _frame(values: Features) -> pd.DataFrame:

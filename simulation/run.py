@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 # What may differ between two starts of the same run.
-CIRCUMSTANCES = ("name", "output_dir", "data_dir", "cache_dir", "workers", "tracking")
+CIRCUMSTANCES = ("name", "output_dir", "data_dir", "cache_dir", "workers", "keep_state", "tracking")
 
 
 def identity(config: DictConfig) -> str:

@@ -71,6 +71,7 @@ class SimulationSettings(StudySettings):
     data_dir: Path
     cache_dir: Path
     workers: int
+    keep_state: bool
     cohort: CohortSettings
     output_dir: Path | None = None
     server_optimiser: ServerOptimiser = field(default_factory=FedAvg)

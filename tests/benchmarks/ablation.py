@@ -23,7 +23,7 @@ from client.processes import end_with_parent
 from simulation.pipeline import USER_ERRORS
 from tests.benchmarks.internal import (
     METRICS,
-    UNSEEN,
+    UNSEEN_PREFIX,
     Cohorts,
     InternalRun,
     Method,
@@ -118,7 +118,7 @@ def table(runs: Runs, method: Method) -> str:
         "Unseen patients of the same institutions, those of the other cohorts: nobody trained on"
         " them, and no round was chosen on them.",
         "",
-        *_rows(runs, UNSEEN),
+        *_rows(runs, UNSEEN_PREFIX),
         "",
         "Internal validation. The best round is chosen on the same patients, for all variants"
         " alike: only differences count.",

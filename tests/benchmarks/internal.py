@@ -39,7 +39,7 @@ from simulation.training import federation_settings, train_method
 from tests.benchmarks.over_seeds import REPOSITORY
 
 METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_auc")
-UNSEEN = "unseen_"
+UNSEEN_PREFIX = "unseen_"
 
 Method = Literal[
     "federated",
@@ -78,7 +78,7 @@ class InternalRun:
     def figures(self) -> Mapping[str, Any]:
         """Return metric -> value or None, ``loss`` of the best round, and ``cpu_seconds``.
 
-        Metrics and loss stand once more behind `UNSEEN`.
+        Metrics and loss stand once more behind `UNSEEN_PREFIX`.
         """
         read: Mapping[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         return read
@@ -158,7 +158,7 @@ def train_and_judge(run: InternalRun, data: FederationData, unseen: Patients) ->
     kept = judged(run, checkpoint, own, unseen)
     if run.settings.plan.algorithm.personal == "none":
         kept["loss"] = loss_of(run, checkpoint, unseen)
-    told |= {UNSEEN + name: value for name, value in kept.items()}
+    told |= {UNSEEN_PREFIX + name: value for name, value in kept.items()}
     told["cpu_seconds"] = time.process_time() - began
     keep(run, told)
 

@@ -4,7 +4,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from shared.tasks import PHASES
@@ -13,25 +12,13 @@ from simulation.settings import CohortSettings
 from tests.benchmarks.goals import JUDGED, METRICS
 from tests.benchmarks.internal import state_of
 from tests.benchmarks.robustness import lacking_cohort, lacking_run, train_lacking
-from tests.client.patients import SMALL, write_clinical, write_patient
-
-SITES = ("external", "site_1", "site_2", "site_3")
+from tests.benchmarks.small_cohort import SITES, write_cohort
+from tests.client.patients import SMALL
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cohort")
-    generator = np.random.default_rng(0)
-    for name in SITES:
-        rows = {
-            f"{name}{k}": f"{k % 2},{rfs:.1f},1,{rfs + 20:.1f},1"
-            for k, rfs in enumerate(generator.uniform(2, 30, 8))
-        }
-        write_clinical(root / name, rows)
-        for seed, patient in enumerate(rows):
-            write_patient(root / name / patient, seed=seed)
-    (root / "truth.csv").write_text("patient_id,site\n")
-    return root
+    return write_cohort(tmp_path_factory.mktemp("cohort"), seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from scipy import stats
 
 from tests.benchmarks import accuracy, goals
 from tests.benchmarks.ablation import DEFAULT, SEEDS, VARIANTS, read_variants, table
-from tests.benchmarks.internal import METRICS, UNSEEN, InternalRun, internal_run
+from tests.benchmarks.internal import METRICS, UNSEEN_PREFIX, InternalRun, internal_run
 from tests.benchmarks.over_seeds import in_words
 
 # Seeds of the runs of one cohort: default, and a variant that is better by about 0.02.
@@ -65,7 +65,7 @@ def runs_with(folder: Path, found: Mapping[str, Sequence[float]]) -> dict[str, l
             run = internal_run(folder, name, number, number, [], "federated")
             run.path.parent.mkdir(parents=True, exist_ok=True)
             internal = dict.fromkeys([*METRICS, "loss"], value)
-            unseen = {UNSEEN + name: value - 0.1 for name in internal}
+            unseen = {UNSEEN_PREFIX + name: value - 0.1 for name in internal}
             run.path.write_text(json.dumps(internal | unseen))
             own.append(run)
     return made

@@ -50,3 +50,10 @@ def test_a_finished_run_is_the_latest_and_begins_anew() -> None:
     assert Path("outputs/latest").resolve() == folder.path.resolve()
     assert not folder.state.exists()
     assert not open_run_folder("smoke", None, "a: 1").resumed
+
+
+def test_checkpoints_stay_where_they_are_asked_for() -> None:
+    folder = keep_state_of(open_run_folder("smoke", None, "a: 1"), "patients")
+    folder.finish(keep_state=True)
+    assert folder.state.exists()
+    assert open_run_folder("smoke", None, "a: 1").resumed

@@ -1,0 +1,56 @@
+"""The rival fitted on lesion features: which penalty, and where nothing can be fitted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lifelines import CoxPHFitter
+from lifelines.exceptions import ConvergenceError
+
+from client.cases import PreparedCase
+from shared.tasks import Labels, Survival
+from simulation.radiomics import RIDGE_PENALTIES, fit_radiomics
+
+
+def patients(count: int) -> tuple[list[PreparedCase], np.ndarray]:
+    """Draw patients of whose features the first one decides over survival."""
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(count, 3))
+    months = np.exp(2 - features[:, 0] + 0.3 * generator.normal(size=count))
+    cases = [
+        PreparedCase(
+            str(k), Path(), (True,) * 3, Labels(os=Survival(float(each), k % 4 > 0), rfs=None)
+        )
+        for k, each in enumerate(months)
+    ]
+    return cases, features
+
+
+def test_the_model_is_lifelines_of_the_penalty_that_validates_best() -> None:
+    cases, features = patients(80)
+    fitted = fit_radiomics(cases, features)
+    model = fitted.survival["os"]
+    assert model is not None
+    assert model.penalizer in RIDGE_PENALTIES
+    assert fitted.survival["rfs"] is None
+    risk = fitted.risk("os", features)
+    assert np.corrcoef(risk, features[:, 0])[0, 1] > 0.9
+    assert np.isnan(fitted.risk("rfs", features)).all()
+
+
+def test_a_penalty_that_cannot_be_fitted_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = CoxPHFitter.fit
+
+    def weak_ones_diverge(self: CoxPHFitter, *given: object, **named: object) -> CoxPHFitter:
+        if self.penalizer < worst:
+            raise ConvergenceError("delta contains nan value(s)")
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(CoxPHFitter, "fit", weak_ones_diverge)
+    cases, features = patients(80)
+    worst = 0.5
+    model = fit_radiomics(cases, features).survival["os"]
+    assert model is not None
+    assert model.penalizer == 1.0
+    worst = np.inf
+    assert fit_radiomics(cases, features).survival["os"] is None
