@@ -53,7 +53,7 @@ def train_locally(
         outputs = model(batch)
         total = model.ridge(settings.shared_ridge, settings.own_ridge)
         if not pretraining:
-            total = total + _loss(model, outputs, targets, plan, generator)
+            total = total + _loss(outputs, targets, plan, generator)
         if plan.model.auxiliary_weight:
             missed = outputs["unforetold"].square().mean()
             total = total + plan.model.auxiliary_weight * missed
@@ -71,14 +71,13 @@ def train_locally(
 
 
 def _loss(
-    model: MultiTaskNet,
     outputs: dict[str, Tensor],
     targets: Targets,
     plan: Plan,
     generator: torch.Generator,
 ) -> Tensor:
     """Return the loss of all tasks; with `mixing`, of patients who each have a share of another."""
-    fixed = (plan.loss, plan.time_grid, model.log_weights())
+    fixed = (plan.loss, plan.time_grid)
     if plan.augmentation.mixing == 0:
         return multitask_loss(outputs, targets, *fixed)[0]
     share = plan.augmentation.mixing * torch.rand((), generator=generator).item()

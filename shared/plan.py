@@ -187,9 +187,6 @@ class Plan:
 def new_model(plan: Plan) -> MultiTaskNet:
     """Return the plan's network, its weights drawn from torch's global generator."""
     discrete = plan.loss.survival == "logistic_hazard"
-    model = MultiTaskNet(
+    return MultiTaskNet(
         plan.model, constant_hazard(plan.time_grid.widths_months if discrete else (1.0,))
     )
-    if plan.loss.weighting == "uncertainty":
-        model.weigh_tasks()
-    return model

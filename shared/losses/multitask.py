@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from shared.losses.cox import cox_loss
 from shared.losses.logistic_hazard import logistic_hazard_loss
-from shared.losses.ranking import ranking_loss
 from shared.tasks import SURVIVAL_TASKS, TASKS, Labels, Survival, SurvivalTask, Task
 from shared.time_grid import TimeGrid
 
@@ -30,11 +29,6 @@ class LossSettings:
     mvi_label_smoothing : float
         In [0, 1): a target y becomes ``y (1 - s) + s / 2``, for a label that two pathologists
         may read differently.
-    ranking_weight : float
-        Of a term that asks that of two patients the one who had the event first have the higher
-        risk (`shared.losses.ranking`), beside each survival task's loss.
-    weighting : str
-        ``"fixed"``; or ``"uncertainty"``: each task's weight is learned too.
     """
 
     survival: Literal["logistic_hazard", "cox"] = "logistic_hazard"
@@ -42,8 +36,6 @@ class LossSettings:
     rfs_weight: float = 1.0
     os_weight: float = 1.0
     mvi_label_smoothing: float = 0.0
-    ranking_weight: float = 0.0
-    weighting: Literal["fixed", "uncertainty"] = "fixed"
 
     def __post_init__(self) -> None:
         if self.survival not in ("logistic_hazard", "cox"):
@@ -51,10 +43,6 @@ class LossSettings:
         weights = (self.mvi_weight, self.rfs_weight, self.os_weight)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise ValueError(f"task weights must be finite and >= 0, got {weights}")
-        if self.weighting not in ("fixed", "uncertainty"):
-            raise ValueError(f"weighting must be 'fixed' or 'uncertainty', got {self.weighting!r}")
-        if not (math.isfinite(self.ranking_weight) and self.ranking_weight >= 0):
-            raise ValueError(f"ranking_weight must be finite and >= 0, got {self.ranking_weight}")
         if not any(weights):
             raise ValueError("task weights are all 0: nothing would be trained")
         if not 0 <= self.mvi_label_smoothing < 1:
@@ -166,7 +154,6 @@ def multitask_loss(
     targets: Targets,
     settings: LossSettings,
     time_grid: TimeGrid,
-    log_weights: Mapping[Task, Tensor] | None = None,
 ) -> tuple[Tensor, dict[Task, Tensor]]:
     """Return the weighted loss of all tasks, and the loss of each.
 
@@ -184,14 +171,11 @@ def multitask_loss(
     settings : LossSettings
     time_grid : TimeGrid
         Of T intervals; not used by the Cox loss.
-    log_weights : mapping of Task to Tensor, shape (), optional
-        Learned: a loss L counts as ``exp(w) L - w / 2`` (Kendall et al., arXiv 1705.07115,
-        with w = -log sigma^2).
 
     Returns
     -------
     total : Tensor, shape ()
-        Sum of weight times loss, with the ranking terms.
+        Sum of weight times loss.
     losses : dict of Task to Tensor, shape ()
         Without weights, detached; times the number of labelled patients they are sums that
         can be added over batches and sites.
@@ -212,18 +196,7 @@ def multitask_loss(
             sums[task] = _hazard_sum(outputs[task], labels, time_grid)
     # Where no label is known the sum is over nothing: 0 in value and gradient, divided by 1.
     means = {task: sums[task] / targets.known(task).sum().clamp_min(1) for task in TASKS}
-    weighed = dict(means)
-    if settings.ranking_weight:
-        for task in SURVIVAL_TASKS:
-            labels, risk = targets.survival(task), outputs[task].mean(dim=1)
-            term = ranking_loss(risk, labels.months, labels.event, targets.stratum)
-            weighed[task] = weighed[task] + settings.ranking_weight * term
-    if log_weights is not None:
-        weighed = {
-            task: log_weights[task].exp() * loss - log_weights[task] / 2
-            for task, loss in weighed.items()
-        }
-    total = torch.stack([settings.weight(task) * weighed[task] for task in TASKS]).sum()
+    total = torch.stack([settings.weight(task) * means[task] for task in TASKS]).sum()
     return total, {task: mean.detach() for task, mean in means.items()}
 
 

@@ -19,7 +19,7 @@ from shared.model.settings import ModelSettings
 from shared.model.standardise import Centre, Standardise
 from shared.model.trunk import build_trunk, pooled_maps, precision, stages
 from shared.regions import region_moments, region_weights, resample_regions
-from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Task
+from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 
 class AttentionScore(nn.Module):
@@ -98,18 +98,6 @@ class MultiTaskNet(nn.Module):
             told = self.foretell(embedded[0] / self.settings.embedding_scale)
             outputs["unforetold"] = told - standardised[:, : len(MEASUREMENTS)]
         return outputs
-
-    def weigh_tasks(self) -> None:
-        """Let each task's weight be learned: its logarithm, from 0, beside its head."""
-        for task in TASKS:
-            self.heads[task].log_weight = nn.Parameter(torch.zeros(()))
-
-    def log_weights(self) -> dict[Task, Tensor] | None:
-        """Return the learned weights' logarithms, shape () each; None where they are fixed."""
-        heads = {task: self.heads[task] for task in TASKS}
-        if not all(hasattr(head, "log_weight") for head in heads.values()):
-            return None
-        return {task: cast(Tensor, head.log_weight) for task, head in heads.items()}
 
     def ridge(self, shared: float, own: float) -> Tensor:
         """Return half the penalised squares of the shared weights and of each task's own."""

@@ -176,7 +176,6 @@ def test_the_cox_loss_trains_too(sites: list[Site], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": LossSettings(weighting="uncertainty", ranking_weight=1.0)},
         {"augmentation": replace(PLAN.augmentation, mixing=0.5, late_fraction=0.5)},
         {"model": replace(PLAN.model, phases="apart", auxiliary_weight=0.3, mirrored=True)},
     ],

@@ -10,7 +10,6 @@ from torch.nn import functional
 from shared.losses.cox import cox_loss
 from shared.losses.logistic_hazard import logistic_hazard_loss
 from shared.losses.multitask import LossSettings, Targets, multitask_loss, targets_from_labels
-from shared.losses.ranking import ranking_loss
 from shared.tasks import TASKS, Labels, Survival
 from shared.time_grid import TimeGrid
 
@@ -173,46 +172,3 @@ def test_refuses_settings_that_train_nothing_or_wrongly(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         LossSettings(**settings)  # type: ignore[arg-type]
-
-
-def test_the_ranking_term_is_the_mean_over_comparable_pairs() -> None:
-    months, event = [5.0, 9.0, math.nan, 7.0, 9.0], [True, False, False, True, True]
-    risk, stratum = [0.3, -0.2, 9.0, 0.8, 0.1], [0, 0, 0, 0, 1]
-
-    def by_loops(strata: list[int]) -> float:
-        terms = [
-            math.log1p(math.exp(risk[j] - risk[i]))
-            for i in range(5)
-            for j in range(5)
-            if event[i] and months[i] < months[j] and strata[i] == strata[j]
-        ]
-        return sum(terms) / len(terms)
-
-    given = (torch.tensor(risk), torch.tensor(months), torch.tensor(event))
-    assert ranking_loss(*given).item() == pytest.approx(by_loops([0] * 5))
-    assert ranking_loss(*given, torch.tensor(stratum)).item() == pytest.approx(by_loops(stratum))
-    assert ranking_loss(*given[:2], torch.zeros(5, dtype=torch.bool)).item() == 0.0
-
-
-def test_the_ranking_term_joins_each_survival_task() -> None:
-    out, targets = outputs(4), targets_from_labels(LABELS)
-    plain, _ = multitask_loss(out, targets, LossSettings(), GRID)
-    ranked, losses = multitask_loss(out, targets, LossSettings(ranking_weight=2.0), GRID)
-    terms = [
-        ranking_loss(out[task].mean(dim=1), labels.months, labels.event)
-        for task, labels in (("rfs", targets.rfs), ("os", targets.os))
-    ]
-    torch.testing.assert_close(ranked - plain, 2 * sum(terms))
-    _, same = multitask_loss(out, targets, LossSettings(), GRID)
-    assert losses == same
-
-
-def test_learned_weights_rest_where_each_loss_counts_as_a_half() -> None:
-    """d/dw (exp(w) L - w / 2) = 0 where exp(w) L = 1 / 2."""
-    out, targets = outputs(4), targets_from_labels(LABELS)
-    _, losses = multitask_loss(out, targets, LossSettings(), GRID)
-    rest = {task: torch.log(0.5 / loss).clone().requires_grad_() for task, loss in losses.items()}
-    total, _ = multitask_loss(out, targets, LossSettings(), GRID, rest)
-    total.backward()  # type: ignore[no-untyped-call]
-    for weight in rest.values():
-        torch.testing.assert_close(weight.grad, torch.tensor(0.0), atol=1e-6, rtol=0)
