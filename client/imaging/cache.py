@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from isal import isal_zlib
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -142,13 +143,8 @@ class DigestIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, str] = {}
-        try:
-            read = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(read, dict):
-                self._known = {str(key): str(value) for key, value in read.items()}
-        except (OSError, ValueError):
-            pass
+        self._known = _read_index(path)
+        self._fresh: dict[str, str] = {}
 
     def get(self, state: str | None) -> str | None:
         """Return the digest of files in a state (`files_state`), where it is known."""
@@ -156,14 +152,28 @@ class DigestIndex:
 
     def put(self, state: str, digest: str) -> None:
         """Remember a digest."""
-        self._known[state] = digest
+        if self._known.get(state) != digest:
+            self._known[state] = self._fresh[state] = digest
 
     def save(self) -> None:
-        """Write the index."""
+        """Add what is new to the index, to which other processes may have added meanwhile."""
+        if not self._fresh:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(self._known), encoding="utf-8")
-        partial.replace(self._path)
+        with FileLock(self._path.with_suffix(".lock")):
+            together = _read_index(self._path) | self._fresh
+            partial = self._path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps(together), encoding="utf-8")
+            partial.replace(self._path)
+        self._fresh.clear()
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in read.items()} if isinstance(read, dict) else {}
 
 
 def files_state(files: Sequence[Path]) -> str | None:
