@@ -113,7 +113,9 @@ def goals(results: Results, robust: Figures, minutes: Values) -> list[Goal]:
 def _published(results: Results) -> Iterator[Goal]:
     for metric, least in EXTERNAL.items():
         reached, half = mean_and_half(from_sums(results, "external", metric))
-        yield Goal(f"outside at least {least}", metric, reached, half, reached >= least)
+        yield Goal(
+            f"at the external site at least {least}", metric, reached, half, reached >= least
+        )
 
 
 def _coverage(results: Results) -> Iterator[Goal]:
@@ -173,12 +175,17 @@ def _robustness(results: Results, robust: Figures) -> Iterator[Goal]:
 
 
 def _overfitting(results: Results) -> Iterator[Goal]:
+    # The oracle shows by how much the patients themselves differ: nothing was fitted to it.
+    lines = {FEDERATED: "training within 0.10 of internal", "oracle": "of that the oracle's own"}
     for metric in METRICS:
-        trained = values_of(results, FEDERATED, "training", metric)
         for cohort in ("internal", UNSEEN):
-            gap, half = mean_and_half(trained - values_of(results, FEDERATED, cohort, metric))
-            line, what = "training within 0.10 of internal", f"{cohort} {metric}"
-            yield Goal(line, what, gap, half, abs(gap) <= OVERFITTING)
+            for method, line in lines.items():
+                trained, kept = (
+                    values_of(results, method, part, metric) for part in ("training", cohort)
+                )
+                gap, half = mean_and_half(trained - kept)
+                met = abs(gap) <= OVERFITTING if method == FEDERATED else None
+                yield Goal(line, f"{cohort} {metric}", gap, half, met)
 
 
 def _longest(minutes: Values) -> Goal:

@@ -130,7 +130,7 @@ def test_rivals_are_compared_by_rows_and_the_first_goal_by_what_is_told() -> Non
     assert ahead.reached == pytest.approx(0.04)
     assert ahead.half == pytest.approx(0.0497, abs=1e-4)
     assert ahead.met
-    told = found["outside at least 0.79", "os_c_index"]
+    told = found["at the external site at least 0.79", "os_c_index"]
     assert told.reached == pytest.approx(0.62)
     assert not told.met
 
@@ -157,6 +157,15 @@ def test_a_goal_is_met_within_its_limit_and_missed_beyond() -> None:
     beyond = found_goals(results([0.589] * 2), lacking=0.5, minutes=15.1)
     assert [beyond[line].met for line in lines] == [False] * 5
     assert beyond[LACKING, "internal mvi_auc, on fewer patients"].met is None
+
+
+def test_of_a_gap_that_is_the_patients_own_no_model_is_blamed() -> None:
+    runs = results([0.6, 0.6])
+    for run in runs:
+        run["oracle"] = {**run["oracle"], "training": {"mvi_f1": {"value": 0.95}}}
+    own = found_goals(runs)["of that the oracle's own", "internal mvi_f1"]
+    assert own.reached == pytest.approx(0.15)
+    assert own.met is None
 
 
 def test_where_the_oracle_is_at_chance_no_share_is_covered() -> None:
