@@ -176,9 +176,15 @@ def _each_prepared(tasks: Sequence[_Task], workers: int) -> Iterator[_Prepared]:
 
 
 def _is_cached(task: _Task) -> bool:
-    """Return whether a patient's files are those that a region in the cache was made from."""
+    """Return whether all that was made from a patient's files is there, and they are unchanged."""
     digest = task.known_digest
-    return digest is not None and cache.roi_path(task.cache_dir, digest, task.settings).is_file()
+    if digest is None:
+        return False
+    if cache.load_intact(cache.roi_path(task.cache_dir, digest, task.settings)) is None:
+        return False
+    return (
+        not is_mixed(task.folder) or _choice_store(task).load(task.state, task.folder) is not None
+    )
 
 
 def _prepare(task: _Task) -> _Prepared:
@@ -226,8 +232,12 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
     return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows, fresh)
 
 
+def _choice_store(task: _Task) -> ChoiceStore:
+    return ChoiceStore(task.cache_dir / "series")
+
+
 def _choice(task: _Task) -> Choice:
-    store = ChoiceStore(task.cache_dir / "series")
+    store = _choice_store(task)
     choice = store.load(task.state, task.folder)
     if choice is None:
         choice = choose_for_patient(task.folder, task.named)

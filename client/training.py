@@ -71,10 +71,7 @@ def train_locally(
 
 
 def _loss(
-    outputs: dict[str, Tensor],
-    targets: Targets,
-    plan: Plan,
-    generator: torch.Generator,
+    outputs: dict[str, Tensor], targets: Targets, plan: Plan, generator: torch.Generator
 ) -> Tensor:
     """Return the loss of all tasks; with `mixing`, of patients who each have a share of another."""
     fixed = (plan.loss, plan.time_grid)

@@ -150,10 +150,7 @@ def _survival_targets(observed: Sequence[Survival | None]) -> SurvivalTargets:
 
 
 def multitask_loss(
-    outputs: Mapping[str, Tensor],
-    targets: Targets,
-    settings: LossSettings,
-    time_grid: TimeGrid,
+    outputs: Mapping[str, Tensor], targets: Targets, settings: LossSettings, time_grid: TimeGrid
 ) -> tuple[Tensor, dict[Task, Tensor]]:
     """Return the weighted loss of all tasks, and the loss of each.
 
