@@ -1,4 +1,4 @@
-"""Rivals of the DenseNet: a residual network, a transformer, and attention within the DenseNet."""
+"""Rivals of the DenseNet: a transformer, and attention within the DenseNet."""
 
 from typing import cast
 
@@ -10,7 +10,6 @@ from shared.model.settings import GROUPS, ModelSettings
 
 _HEADS = 4
 _CARE = 1e-3
-_RESIDUAL_WIDTHS = {"stage1": 32, "stage2": 64, "stage3": 64}
 _TRANSFORMER_WIDTH = 64
 _TRANSFORMER_BLOCKS = 2
 
@@ -23,33 +22,6 @@ def stem(channels: int, width: int) -> dict[str, nn.Module]:
         "act0": nn.ELU(),
         "pool0": nn.MaxPool3d(3, stride=2, padding=1),
     }
-
-
-def residual_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
-    """Return residual stages (He et al., arXiv 1512.03385) of MONAI's blocks, two each."""
-    from monai.networks.nets.resnet import ResNetBlock
-
-    norm, act = ("group", {"num_groups": GROUPS}), ("elu", {"inplace": True})
-    trunk = nn.Sequential()
-    for name, layer in stem(channels, settings.init_features).items():
-        trunk.add_module(name, layer)
-    before = settings.init_features
-    for index, (name, width) in enumerate(_RESIDUAL_WIDTHS.items()):
-        stride = 1 if index == 0 else 2
-        shortcut = nn.Sequential(
-            nn.Conv3d(before, width, 1, stride=stride, bias=False), nn.GroupNorm(GROUPS, width)
-        )
-        first = ResNetBlock(before, width, 3, stride, shortcut, act=act, norm=norm)
-        trunk.add_module(
-            name, nn.Sequential(first, ResNetBlock(width, width, 3, act=act, norm=norm))
-        )
-        before = width
-    return trunk
-
-
-def residual_stages(settings: ModelSettings) -> dict[str, int]:
-    """Return the layers whose maps are pooled, and how many channels each has."""
-    return {"norm0": settings.init_features, **_RESIDUAL_WIDTHS}
 
 
 def transformer_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
 # Channels of the trunk come in so many groups, each normalised apart.
 GROUPS = 4
 
-Trunk = Literal["densenet", "residual", "transformer", "none"]
+Trunk = Literal["densenet", "transformer", "none"]
 Attention = Literal["none", "soft"]
 Position = Literal["learned", "cope"]
 Pooling = Literal["mean", "attention"]
@@ -33,8 +33,8 @@ class ModelSettings:
         Normalisation is by group: it keeps no statistics, so that one site's scanner cannot
         leak into another's predictions, and an unseen site needs none.
     trunk : str
-        ``"densenet"``, or a rival, ``"residual"`` or ``"transformer"`` (`shared.model.rivals`);
-        ``"none"``: the heads read the measurements alone.
+        ``"densenet"``, or a rival, ``"transformer"`` (`shared.model.rivals`); ``"none"``: the heads
+        read the measurements alone.
     attention : str
         ``"soft"``: within the DenseNet; or ``"none"``.
     position : str

@@ -7,8 +7,6 @@ from torch import nn
 
 from shared.model.rivals import (
     SoftAttention,
-    residual_stages,
-    residual_trunk,
     transformer_stages,
     transformer_trunk,
 )
@@ -61,8 +59,6 @@ def densenet_stages(settings: ModelSettings) -> dict[str, int]:
 
 def build_trunk(settings: ModelSettings, channels: int) -> nn.Sequential:
     """Return the layers of the trunk that is configured."""
-    if settings.trunk == "residual":
-        return residual_trunk(settings, channels)
     if settings.trunk == "transformer":
         return transformer_trunk(settings, channels)
     trunk = densenet_trunk(settings, channels)
@@ -77,8 +73,9 @@ def stages(settings: ModelSettings) -> dict[str, int]:
     """Return the layers whose maps are pooled, by name, and how many channels each has."""
     if settings.trunk == "none":
         return {}
-    kinds = {"residual": residual_stages, "transformer": transformer_stages}
-    return kinds.get(settings.trunk, densenet_stages)(settings)
+    if settings.trunk == "transformer":
+        return transformer_stages(settings)
+    return densenet_stages(settings)
 
 
 def pooled_maps(settings: ModelSettings) -> int:

@@ -74,7 +74,6 @@ def test_a_patients_output_does_not_depend_on_the_batch() -> None:
 
 RIVALS = (
     ModelSettings(dropout=0.0),
-    ModelSettings(dropout=0.0, trunk="residual"),
     ModelSettings(dropout=0.0, trunk="transformer"),
     ModelSettings(dropout=0.0, trunk="transformer", position="cope"),
     ModelSettings(dropout=0.0, attention="soft"),
@@ -87,7 +86,7 @@ RIVALS = (
     "wrong",
     [
         {"trunk": "vgg"},
-        {"attention": "soft", "trunk": "residual"},
+        {"attention": "soft", "trunk": "transformer"},
         {"attention": "soft", "block_config": (4, 4)},
         {"position": "cope"},
         {"pooling": "attention", "trunk": "none"},
