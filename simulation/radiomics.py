@@ -126,6 +126,8 @@ def _fit_cox(
     outcomes = [getattr(case.labels, task) for case in cases]
     known = [index for index, outcome in enumerate(outcomes) if outcome is not None]
     frame = _frame(scaled[known])
+    # Of a phase that nobody has: lifelines divides by its deviation.
+    frame = frame.loc[:, frame.nunique() > 1].copy()
     frame["months"] = [outcomes[index].months for index in known]
     frame["event"] = [int(outcomes[index].event) for index in known]
     if frame["event"].sum() < 2 * _FOLDS:

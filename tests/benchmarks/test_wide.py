@@ -19,6 +19,8 @@ from tests.client.patients import SMALL
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> list[WholeCohort]:
     folder = tmp_path_factory.mktemp("cohorts")
     words = ["+experiment=smoke", "rounds=1", f"cache_dir={folder / 'cache'}", "workers=1"]
+    # So few train that radiomics, tested elsewhere, is not fitted: it would take most of the time.
+    words.append("training_fraction=0.3")
     settings = internal_run(folder, "small", 1, 0, words, "federated").settings
     made = []
     for seed in range(3):

@@ -38,6 +38,16 @@ def test_the_model_is_lifelines_of_the_penalty_that_validates_best() -> None:
     assert np.isnan(fitted.risk("rfs", features)).all()
 
 
+def test_a_feature_that_is_the_same_for_all_changes_nothing() -> None:
+    """As of a phase that no site acquires."""
+    cases, features = patients(80)
+    absent = np.full((80, 1), np.nan)
+    with_constant = fit_radiomics(cases, np.hstack([absent, features]))
+    risk = with_constant.risk("os", np.hstack([absent, features]))
+    expected = fit_radiomics(cases, features).risk("os", features)
+    np.testing.assert_allclose(risk, expected, atol=1e-6)
+
+
 def test_a_penalty_that_cannot_be_fitted_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = CoxPHFitter.fit
 
