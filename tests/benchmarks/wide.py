@@ -28,6 +28,7 @@ from simulation.pipeline import federation_data, locate_cohort, prepare
 from simulation.settings import SimulationSettings
 from simulation.training import federation_settings, train_method
 from tests.benchmarks.goals import METRICS, OUTSIDE, UNSEEN
+from tests.benchmarks.internal import everybody
 
 Truths = dict[tuple[str, str], Truth]
 
@@ -51,14 +52,9 @@ class WholeCohort:
         """Return all patients at the sites, or at the held-out site."""
         held_out = () if self.data.external is None else (self.data.external,)
         sites = self.data.sites if part == UNSEEN else held_out
-        return Patients(
-            cases=tuple(
-                replace(case, patient_id=self._named(case.patient_id))
-                for site in sites
-                for case in site.cases
-            ),
-            sites=tuple(site.name for site in sites for _ in site.cases),
-        )
+        found = everybody(sites)
+        named = (replace(case, patient_id=self._named(case.patient_id)) for case in found.cases)
+        return replace(found, cases=tuple(named))
 
     def truth_of_all(self) -> Truths:
         """Return the truth by the names that `patients` gives."""
