@@ -5,6 +5,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from shared.regions import REGIONS, region_moments
 
@@ -53,6 +54,17 @@ def mirror_images(batch: RoiBatch) -> list[RoiBatch]:
         for axis in (1, 2, 3)
     ]
     return [batch, *mirrored]
+
+
+def enlarged_centre(batch: RoiBatch) -> RoiBatch:
+    """Return the inner half of every region along each axis, on as many voxels as the whole."""
+    shape = batch.mask.shape[1:]
+    inner = tuple(slice(n // 4, n // 4 + n // 2) for n in shape)
+    phases = functional.interpolate(
+        batch.phases[(slice(None), slice(None), *inner)], shape, mode="trilinear"
+    )
+    mask = functional.interpolate(batch.mask[(slice(None), None, *inner)], shape, mode="nearest")
+    return replace(batch, phases=phases, mask=mask[:, 0], spacing_mm=batch.spacing_mm / 2)
 
 
 def phases_apart(batch: RoiBatch) -> list[RoiBatch]:

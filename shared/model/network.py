@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.measurements import MEASUREMENTS
-from shared.model.batch import RoiBatch, mirror_images, phases_apart
+from shared.model.batch import RoiBatch, enlarged_centre, mirror_images, phases_apart
 from shared.model.heads import (
     SHARED_RISK,
     LogisticHead,
@@ -131,10 +131,10 @@ class MultiTaskNet(nn.Module):
         return torch.stack([self._pool(image) for image in mirror_images(batch)]).mean(dim=0)
 
     def _pool(self, batch: RoiBatch) -> Tensor:
-        if self.settings.phases == "apart":
-            each = [self._pool_channels(one) for one in phases_apart(batch)]
-            return torch.cat(each, dim=1)
-        return self._pool_channels(batch)
+        views = phases_apart(batch) if self.settings.phases == "apart" else [batch]
+        if self.settings.close_up:
+            views.append(enlarged_centre(batch))
+        return torch.cat([self._pool_channels(view) for view in views], dim=1)
 
     def _pool_channels(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL

@@ -44,6 +44,8 @@ class ModelSettings:
     phases : str
         ``"channels"`` of one input; or each ``"apart"`` through the same trunk: the heads read
         what it sees of every phase, and zero of an absent one.
+    close_up : bool
+        Whether the trunk sees the inner half of the region too, enlarged twice.
     mirrored : bool
         Whether a patient is judged by the mean of what the trunk sees of the region and of its
         mirror images along each axis.
@@ -82,6 +84,7 @@ class ModelSettings:
     position: Position = "learned"
     pooling: Pooling = "mean"
     phases: Phases = "channels"
+    close_up: bool = False
     mirrored: bool = False
     auxiliary_weight: float = 0.0
     measurements: bool = True
@@ -103,9 +106,14 @@ class ModelSettings:
             raise ValueError("attention=soft needs a densenet of at least three blocks")
         if self.position == "cope" and self.trunk != "transformer":
             raise ValueError("position=cope needs trunk=transformer")
-        needing = (self.pooling != "mean", self.phases != "channels", self.mirrored)
+        if self.close_up and self.phases == "apart":
+            raise ValueError("close_up needs phases=channels")
+        views = (self.phases != "channels", self.close_up, self.mirrored)
+        needing = (self.pooling != "mean", *views)
         if self.trunk == "none" and (any(needing) or self.auxiliary_weight):
-            raise ValueError("pooling, phases, mirrored and auxiliary_weight need a trunk")
+            raise ValueError(
+                "pooling, phases, close_up, mirrored and auxiliary_weight need a trunk"
+            )
         if self.auxiliary_weight < 0:
             raise ValueError(f"auxiliary_weight must be >= 0, got {self.auxiliary_weight}")
         if self.trunk == "none" and not self.measurements:

@@ -80,7 +80,7 @@ def stages(settings: ModelSettings) -> dict[str, int]:
 
 def pooled_maps(settings: ModelSettings) -> int:
     """Return P, how many means of maps are pooled of a patient; 0 without a trunk."""
-    seen = len(PHASES) if settings.phases == "apart" else 1
+    seen = len(PHASES) if settings.phases == "apart" else 1 + settings.close_up
     return seen * len(REGIONS) * sum(stages(settings).values())
 
 

@@ -7,6 +7,7 @@ import torch
 
 from shared.measurements import MEASUREMENTS
 from shared.model import ModelSettings
+from shared.model.batch import enlarged_centre
 from shared.model.rivals import ContextualAttention, SoftAttention
 from tests.shared.test_model import network, roi_batch
 
@@ -101,8 +102,24 @@ def test_what_is_foretold_is_told_beside_the_tasks() -> None:
     assert missed.shape == (3, len(MEASUREMENTS))
 
 
+def test_the_trunk_sees_the_inner_half_enlarged_beside_the_whole() -> None:
+    """Every voxel of the inner half becomes two along each axis; maps of both are read."""
+    batch = roi_batch()
+    inner = batch.mask[:, 6:18, 6:18, 6:18]
+    for axis in (1, 2, 3):
+        inner = inner.repeat_interleave(2, dim=axis)
+    close = enlarged_centre(batch)
+    assert torch.equal(close.mask, inner)
+    assert torch.equal(close.spacing_mm, batch.spacing_mm / 2)
+    plain, both = (network(ModelSettings(close_up=on)).eval() for on in (False, True))
+    with torch.no_grad():
+        expected = torch.cat([plain.pool(batch), plain.pool(close)], dim=1)
+        torch.testing.assert_close(both.pool(batch), expected)
+
+
 @pytest.mark.parametrize(
-    "words", [{"mirrored": True}, {"phases": "apart"}, {"auxiliary_weight": 0.1}]
+    "words",
+    [{"mirrored": True}, {"phases": "apart"}, {"close_up": True}, {"auxiliary_weight": 0.1}],
 )
 def test_nothing_is_asked_of_a_trunk_that_is_not_there(words: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="need a trunk"):
