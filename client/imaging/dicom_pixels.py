@@ -1,9 +1,10 @@
 """From the encoded pixels of CT slices to HU.
 
 Values that are not encoded are read as they are. Else SimpleITK (GDCM) decodes; what it does not,
-or does otherwise than the standard says, pydicom does: frames of enhanced CT, and MONOCHROME1,
-whose values GDCM inverts although the photometric interpretation is about display alone (PS3.3,
-C.11.1: the modality LUT is applied to the stored values).
+or does otherwise than the standard says, pydicom does: frames of enhanced CT; run lengths, for
+whose missing end GDCM takes gigabytes; and MONOCHROME1, whose values GDCM inverts although the
+photometric interpretation is about display alone (PS3.3, C.11.1: the modality LUT is applied to
+the stored values).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import RLELossless
 from scipy import ndimage
 
 from client.imaging.dicom_header import Slice
@@ -66,11 +68,15 @@ def _pixel_id(slices: Sequence[Slice]) -> int:
 def _decoders(slices: Sequence[Slice]) -> list[Decoder]:
     """Return what can decode slices, the fastest first."""
     decoders: list[Decoder] = [_by_pydicom]
-    if all(one.frame is None and not one.inverted for one in slices):
+    if all(_suits_gdcm(one) for one in slices):
         decoders.insert(0, _by_gdcm)
     if all(one.native for one in slices):
         decoders.insert(0, _as_stored)
     return decoders
+
+
+def _suits_gdcm(one: Slice) -> bool:
+    return one.frame is None and not one.inverted and one.syntax != RLELossless
 
 
 def _first_of(

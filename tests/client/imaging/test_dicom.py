@@ -329,6 +329,23 @@ def test_a_slice_cut_short_is_named(
     assert caught.value.file == file
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells peak memory")
+def test_a_slice_cut_short_takes_no_memory(tmp_path: Path) -> None:
+    """GDCM looks for the rest of a run-length encoded slice in gigabytes."""
+    file = write_series(tmp_path / "a", HU, syntax=RLELossless)[8]
+    file.write_bytes(file.read_bytes()[:-80])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, proc_pid_clear_refs(5)
+    before = memory_megabytes("VmRSS")
+    with pytest.raises(ImagingError):
+        read_image(tmp_path / "a")
+    assert memory_megabytes("VmHWM") - before < 200
+
+
+def memory_megabytes(which: str) -> float:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith(which)).split()[1]) / 1024
+
+
 def empty(folder: Path) -> None:
     folder.mkdir()
 
