@@ -272,72 +272,6 @@ def test_a_folder_that_is_no_site_is_a_clear_error(tmp_path: Path) -> None:
         prepare(tmp_path / "empty")
 
 
-def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepare(site)
-    damaged = first.cases[0].roi_path
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:100])
-    assert prepare(site) == first
-    assert damaged.read_bytes() == whole
-
-    def read_nothing(*_: object) -> None:
-        raise AssertionError("an image was read although nothing changed")
-
-    monkeypatch.setattr("client.cohort.build_region", read_nothing)
-    assert prepare(site) == first
-
-
-def test_what_is_in_the_cache_needs_no_process(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepare(site, workers=2)
-
-    def none(*_: object, **__: object) -> None:
-        raise AssertionError("a process was started")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("client.imaging.workers.ProcessPoolExecutor", none)
-        assert prepare(site, workers=2) == first
-    shutil.rmtree(site / "bad")
-    write_patient(site / "bad", seed=2)
-    again = prepare(site, workers=2)
-    assert [case.patient_id for case in again.cases] == ["bad", "good"]
-    assert (again.fresh, again.cases[1]) == (1, first.cases[1])
-    assert again.cases[0] != first.cases[0]
-
-
-def test_a_file_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    write_clinical(site, {"a": GOOD_ROW})
-    write_patient(site / "a", phases=["arterial"])
-    assert prepare(site).cases[0].present == (True, False, False)
-    (site / "a" / "arterial.nii.gz").rename(site / "a" / "delayed.nii.gz")
-    assert prepare(site).cases[0].present == (False, False, True)
-
-
-def test_a_link_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    write_clinical(site, {"a": GOOD_ROW})
-    write_patient(site / "a", phases=["arterial"])
-    patient = site / "a"
-    (patient / "arterial.nii.gz").rename(tmp_path / "archived.nii.gz")
-    (patient / "arterial.nii.gz").symlink_to(tmp_path / "archived.nii.gz")
-    assert prepare(site).cases[0].present == (True, False, False)
-    (patient / "arterial.nii.gz").rename(patient / "delayed.nii.gz")
-    assert prepare(site).cases[0].present == (False, False, True)
-
-
-def test_a_series_that_changes_behind_a_link_is_read_anew(tmp_path: Path) -> None:
-    site, archive = tmp_path / "site", tmp_path / "archive"
-    write_clinical(site, {"a": GOOD_ROW})
-    write_patient(site / "a", phases=[])
-    (site / "a" / "arterial").symlink_to(archive)
-    paths = []
-    for seed in (0, 1):
-        hu = phase_array("arterial", seed)
-        write_series(archive, hu, spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM.tolist())
-        paths.append(prepare(site).cases[0].roi_path)
-    assert paths[0] != paths[1]
-
-
 def test_a_file_that_cannot_be_opened_is_told_without_a_name_in_the_log(
     site: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -384,13 +318,6 @@ def test_a_region_is_made_with_one_thread_of_linear_algebra(
 
 def _blas_threads() -> list[int]:
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
-
-def test_the_cache_knows_no_patient(site: Path) -> None:
-    prepare(site)
-    for path in (site.parent / "cache").iterdir():
-        assert "good" not in path.name
-        assert b"good" not in path.read_bytes()
 
 
 def test_workers_change_nothing(site: Path, tmp_path: Path) -> None:
