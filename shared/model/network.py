@@ -153,7 +153,10 @@ class MultiTaskNet(nn.Module):
         return torch.cat(pooled, dim=1).float()
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
+        phases, liver = batch.phases, batch.mask > 0
+        if self.settings.liver_clipped:
+            phases = phases * liver[:, None]
         if not self.settings.mask_channel:
-            return batch.phases
-        masks = torch.stack([tumour, batch.mask > 0], dim=1)
-        return torch.cat([batch.phases, masks.to(batch.phases.dtype)], dim=1)
+            return phases
+        masks = torch.stack([tumour, liver], dim=1)
+        return torch.cat([phases, masks.to(phases.dtype)], dim=1)

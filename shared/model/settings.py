@@ -64,6 +64,8 @@ class ModelSettings:
         On the pooled trunk features, in [0, 1).
     mask_channel : bool
         Whether tumour and liver masks are input channels beside the phases.
+    liver_clipped : bool
+        Whether what lies outside the liver is hidden from the trunk.
     trunk_precision : str
         ``"auto"``: the trunk computes in bfloat16 on a GPU, in float32 elsewhere: on a CPU,
         oneDNN's bfloat16 gradients of small maps (2 x 2 x 2) hold memory that nobody wrote.
@@ -92,6 +94,7 @@ class ModelSettings:
     embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
+    liver_clipped: bool = False
     trunk_precision: Literal["auto", "float32"] = "auto"
     clinical_variables: tuple[str, ...] = ()
 

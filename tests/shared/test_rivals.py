@@ -102,6 +102,21 @@ def test_what_is_foretold_is_told_beside_the_tasks() -> None:
     assert missed.shape == (3, len(MEASUREMENTS))
 
 
+def test_what_is_clipped_to_the_liver_does_not_know_its_surroundings() -> None:
+    batch = roi_batch()
+    mask = batch.mask.clone()
+    mask[:, :, :, 20:] = 0
+    outside = batch.phases.clone()
+    outside[..., 20:] += 1.0
+    for clipped in (False, True):
+        model = network(ModelSettings(liver_clipped=clipped)).eval()
+        with torch.no_grad():
+            seen = [
+                model.pool(replace(batch, mask=mask, phases=p)) for p in (batch.phases, outside)
+            ]
+        assert torch.equal(*seen) == clipped
+
+
 def test_the_trunk_sees_the_inner_half_enlarged_beside_the_whole() -> None:
     """Every voxel of the inner half becomes two along each axis; maps of both are read."""
     batch = roi_batch()
