@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # Two test files at a time; the tests of one file share what they set up.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 INSTALLED := $(VENV)/.installed
+# Where the environment forbids it, each of the many processes would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: simulation smoke test faults check lint types benchmark overhead accuracy ablation clean
 

@@ -208,11 +208,13 @@ def test_a_killed_scaffold_goes_on_to_the_same_bytes(
     assert_equal(resumed.memory, whole.memory)
 
 
-def test_flowers_own_engine_gives_scaffolds_bytes(sites: list[Site], tmp_path: Path) -> None:
+def test_flowers_own_engine_gives_the_same_bytes(sites: list[Site], tmp_path: Path) -> None:
+    """SCAFFOLD asks all that a plain average does, and sites that remember."""
     ours = run(sites, tmp_path / "ours", plan=SCAFFOLD)
     theirs = run(sites, tmp_path / "theirs", plan=SCAFFOLD, runtime="ray")
     assert_equal(ours.weights, theirs.weights)
     assert_equal(ours.memory, theirs.memory)
+    assert ours.best_round == theirs.best_round
 
 
 def test_a_site_that_lost_its_control_variate_stays_out(

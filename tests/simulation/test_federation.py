@@ -84,13 +84,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert len(resumed.history) == len(whole.history) == PLAN.rounds + 1
 
 
-def test_flowers_own_engine_gives_the_same_bytes(sites: list[Site], tmp_path: Path) -> None:
-    ours = run(sites, tmp_path / "ours")
-    theirs = run(sites, tmp_path / "theirs", runtime="ray")
-    assert_equal(ours.weights, theirs.weights)
-    assert ours.best_round == theirs.best_round
-
-
 def test_a_round_is_scored_by_the_loss_that_is_trained() -> None:
     plan = replace(PLAN, loss=LossSettings(mvi_weight=2.0, rfs_weight=0.5))
     losses = {"mvi_loss": 0.5, "rfs_loss": 1.0, "os_loss": None}
