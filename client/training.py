@@ -13,11 +13,10 @@ from client.cases import PreparedCase
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
 from client.steps import AdamWSteps, PlainSteps, StepGroup, Steps
-from shared.losses.multitask import Targets, multitask_loss
+from shared.losses.multitask import multitask_loss
 from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
 from shared.seeds import derive_seed
-from shared.tasks import TASKS
 
 
 def train_locally(
@@ -48,15 +47,9 @@ def train_locally(
     trunk_and_heads = _steps(model, settings, cosine(settings, round_number, plan.rounds))
     model.train()
     losses: list[Tensor] = []
-    pretraining = round_number <= settings.pretraining_rounds
     for batch, targets in on_device(_changed_batches(cases, plan, generator), device):
-        outputs = model(batch)
-        total = model.ridge(settings.shared_ridge, settings.own_ridge)
-        if not pretraining:
-            total = total + _loss(outputs, targets, plan, generator)
-        if plan.model.auxiliary_weight:
-            missed = outputs["unforetold"].square().mean()
-            total = total + plan.model.auxiliary_weight * missed
+        loss, _ = multitask_loss(model(batch), targets, plan.loss, plan.time_grid)
+        total = loss + model.ridge(settings.shared_ridge, settings.own_ridge)
         total = proximal.added_to(total)
         model.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
@@ -68,23 +61,6 @@ def train_locally(
         losses.append(total.detach())
     # Read at the end: to read a number is to wait for the GPU.
     return sum(float(loss) for loss in losses) / len(losses)
-
-
-def _loss(
-    outputs: dict[str, Tensor], targets: Targets, plan: Plan, generator: torch.Generator
-) -> Tensor:
-    """Return the loss of all tasks; with `mixing`, of patients who each have a share of another."""
-    fixed = (plan.loss, plan.time_grid)
-    if plan.augmentation.mixing == 0:
-        return multitask_loss(outputs, targets, *fixed)[0]
-    share = plan.augmentation.mixing * torch.rand((), generator=generator).item()
-    order = torch.randperm(len(targets), generator=generator).to(outputs["mvi"].device)
-    mixed: dict[str, Tensor] = {
-        task: (1 - share) * outputs[task] + share * outputs[task][order] for task in TASKS
-    }
-    own, _ = multitask_loss(mixed, targets, *fixed)
-    other, _ = multitask_loss(mixed, targets.in_order(order), *fixed)
-    return (1 - share) * own + share * other
 
 
 def _changed_batches(

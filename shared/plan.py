@@ -53,9 +53,6 @@ class OptimisationSettings:
         tasks share, and of each task's own, joins the mean loss a patient.
     max_grad_norm : float
         Gradients are clipped to this norm.
-    pretraining_rounds : int
-        First rounds in which the trunk learns to foretell the measurements and nothing else, on
-        all patients, labelled or not (`ModelSettings.auxiliary_weight`).
     """
 
     optimiser: Literal["adamw", "sgd"] = "adamw"
@@ -70,15 +67,14 @@ class OptimisationSettings:
     shared_ridge: float = 0.3
     own_ridge: float = 1.0
     max_grad_norm: float = 5.0
-    pretraining_rounds: int = 0
 
     def __post_init__(self) -> None:
         if self.optimiser not in ("adamw", "sgd"):
             raise ValueError(f"optimiser must be 'adamw' or 'sgd', got {self.optimiser!r}")
         if self.local_epochs < 1 or self.batch_size < 1:
             raise ValueError("local_epochs and batch_size must be at least 1")
-        if self.local_steps < 0 or self.pretraining_rounds < 0:
-            raise ValueError("local_steps and pretraining_rounds must be at least 0")
+        if self.local_steps < 0:
+            raise ValueError("local_steps must be at least 0")
         rates = (self.learning_rate, self.head_learning_rate, self.intercept_learning_rate)
         if not all(rate > 0 for rate in rates):
             raise ValueError(f"learning rates must be > 0, got {rates}")
@@ -96,19 +92,6 @@ class AugmentationSettings:
         Mirror each axis with probability 1/2: what is learned is the lesion, not its side.
     shift_voxels : int
         Translation of up to this many voxels along each axis.
-    rotate_degrees : float
-        Rotation about each axis by up to this angle.
-    elastic_voxels : float
-        Largest displacement of a smooth random field, in voxels.
-    blur_voxels : float
-        Largest standard deviation of a Gaussian along the first axis: thicker slices.
-    late_fraction : float
-        Largest part of the way by which a phase's contrast moves towards the next phase's: a
-        scan taken late.
-    mixing : float
-        Largest share that another patient of the batch has in a patient's features; each of
-        the two outcomes counts by its patient's share (Verma et al., arXiv 1806.05236; the
-        heads are linear, so that features mix as outputs do).
     intensity_shift, intensity_scale : float
         Standard deviations, per patient and phase, in units of normalised intensity: scanner
         calibration and contrast timing.
@@ -121,11 +104,6 @@ class AugmentationSettings:
 
     flip: bool = True
     shift_voxels: int = 2
-    rotate_degrees: float = 0.0
-    elastic_voxels: float = 0.0
-    blur_voxels: float = 0.0
-    late_fraction: float = 0.0
-    mixing: float = 0.0
     intensity_shift: float = 0.1
     intensity_scale: float = 0.1
     noise: float = 0.05
@@ -134,10 +112,8 @@ class AugmentationSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.phase_dropout < 1:
             raise ValueError(f"phase_dropout must lie in [0, 1), got {self.phase_dropout}")
-        if not (0 <= self.late_fraction <= 1 and 0 <= self.mixing <= 1):
-            raise ValueError("late_fraction and mixing must lie in [0, 1]")
-        strengths = (self.intensity_shift, self.intensity_scale, self.noise, self.rotate_degrees)
-        if min(self.shift_voxels, *strengths, self.elastic_voxels, self.blur_voxels) < 0:
+        strengths = (self.intensity_shift, self.intensity_scale, self.noise)
+        if min(self.shift_voxels, *strengths) < 0:
             raise ValueError("augmentation strengths must be >= 0")
 
 
@@ -178,8 +154,6 @@ class Plan:
             raise ValueError(
                 "algorithm.control_variates corrects plain gradient steps: choose optimisation=sgd"
             )
-        if self.optimisation.pretraining_rounds and self.model.auxiliary_weight == 0:
-            raise ValueError("pretraining_rounds needs model.auxiliary_weight > 0")
         if self.algorithm.personal == "norms" and self.model.trunk == "none":
             raise ValueError("algorithm.personal=norms needs a trunk: the heads have no norms")
 

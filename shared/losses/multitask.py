@@ -115,15 +115,6 @@ class Targets:
             stratum=None if self.stratum is None else self.stratum.to(device),
         )
 
-    def in_order(self, order: Tensor) -> Self:
-        """Return the same patients in another order, shape (B,), int64."""
-        return type(self)(
-            mvi=self.mvi[order],
-            rfs=SurvivalTargets(self.rfs.months[order], self.rfs.event[order]),
-            os=SurvivalTargets(self.os.months[order], self.os.event[order]),
-            stratum=None if self.stratum is None else self.stratum[order],
-        )
-
 
 def targets_from_labels(labels: Sequence[Labels], strata: Sequence[int] | None = None) -> Targets:
     """Stack patients' labels in the order given, on the CPU.

@@ -1,11 +1,10 @@
 """What the network sees of patients."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from shared.regions import REGIONS, region_moments
 
@@ -45,33 +44,6 @@ class RoiBatch:
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
         return type(self)(**{key: value.to(device) for key, value in vars(self).items()})
-
-
-def mirror_images(batch: RoiBatch) -> list[RoiBatch]:
-    """Return the batch and its mirror image along each axis."""
-    mirrored = [
-        replace(batch, phases=batch.phases.flip(axis + 1), mask=batch.mask.flip(axis))
-        for axis in (1, 2, 3)
-    ]
-    return [batch, *mirrored]
-
-
-def enlarged_centre(batch: RoiBatch) -> RoiBatch:
-    """Return the inner half of every region along each axis, on as many voxels as the whole."""
-    shape = batch.mask.shape[1:]
-    inner = tuple(slice(n // 4, n // 4 + n // 2) for n in shape)
-    phases = functional.interpolate(
-        batch.phases[(slice(None), slice(None), *inner)], shape, mode="trilinear"
-    )
-    mask = functional.interpolate(batch.mask[(slice(None), None, *inner)], shape, mode="nearest")
-    return replace(batch, phases=phases, mask=mask[:, 0], spacing_mm=batch.spacing_mm / 2)
-
-
-def phases_apart(batch: RoiBatch) -> list[RoiBatch]:
-    """Return the batch once for each phase, as if there were no other."""
-    return [
-        replace(batch, phases=batch.phases[:, [phase]]) for phase in range(batch.phases.shape[1])
-    ]
 
 
 def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:

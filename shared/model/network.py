@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.measurements import MEASUREMENTS
-from shared.model.batch import RoiBatch, enlarged_centre, mirror_images, phases_apart
+from shared.model.batch import RoiBatch
 from shared.model.heads import (
     SHARED_RISK,
     LogisticHead,
@@ -19,20 +19,7 @@ from shared.model.settings import ModelSettings
 from shared.model.standardise import Centre, Standardise
 from shared.model.trunk import build_trunk, pooled_maps, precision, stages
 from shared.regions import region_moments, region_weights, resample_regions
-from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
-
-
-class AttentionScore(nn.Module):
-    """How much each voxel counts in its regions' means: at first all alike."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.score = nn.Conv3d(width, 1, kernel_size=1, bias=False)
-        nn.init.zeros_(self.score.weight)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return weights, shape (B, 1, d, h, w), from maps (B, C, d, h, w)."""
-        return cast(Tensor, self.score(maps)).tanh().mul(3.0).exp()
+from shared.tasks import LIVER_LABEL, PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 
 class MultiTaskNet(nn.Module):
@@ -60,8 +47,7 @@ class MultiTaskNet(nn.Module):
         features = len(settings.clinical_variables)
         features += len(MEASUREMENTS) if settings.measurements else 0
         if settings.trunk != "none":
-            channels = 1 if settings.phases == "apart" else len(PHASES)
-            channels += 2 if settings.mask_channel else 0
+            channels = len(PHASES) + (2 if settings.mask_channel else 0)
             self.trunk = build_trunk(settings, channels)
             self.centre = Centre(pooled_maps(settings))
             self.embed = nn.Sequential(
@@ -70,34 +56,16 @@ class MultiTaskNet(nn.Module):
                 nn.ELU(),
             )
             features += settings.embedding
-            if settings.auxiliary_weight:
-                self.foretell = nn.Linear(settings.embedding, len(MEASUREMENTS))
-            if settings.pooling == "attention":
-                self.attend = nn.ModuleDict(
-                    {name: AttentionScore(width) for name, width in stages(settings).items()}
-                )
         self.heads = nn.ModuleDict({SHARED_RISK: zero_linear(features, bias=False)})
         self.heads["mvi"] = LogisticHead(features)
         for task in SURVIVAL_TASKS:
             self.heads[task] = ProportionalHazardHead(features, baseline)
 
     def forward(self, batch: RoiBatch) -> dict[str, Tensor]:
-        """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``.
-
-        With `ModelSettings.auxiliary_weight` also ``"unforetold"``, shape (B, M): by how much
-        each measurement, standardised, was missed.
-        """
-        standardised = cast(Tensor, self.standardise(batch.head_inputs))
-        embedded = self.embedded(batch)
-        features = self._joined(standardised, embedded)
+        """Return ``{"mvi": (B,) logit, "rfs": (B, T), "os": (B, T) hazard logits}``."""
+        features = self.features(batch)
         shared_risk = self.heads[SHARED_RISK](features)
-        outputs: dict[str, Tensor] = {
-            task: self.heads[task](features, shared_risk) for task in TASKS
-        }
-        if self.settings.auxiliary_weight:
-            told = self.foretell(embedded[0] / self.settings.embedding_scale)
-            outputs["unforetold"] = told - standardised[:, : len(MEASUREMENTS)]
-        return outputs
+        return {task: self.heads[task](features, shared_risk) for task in TASKS}
 
     def ridge(self, shared: float, own: float) -> Tensor:
         """Return half the penalised squares of the shared weights and of each task's own."""
@@ -108,35 +76,14 @@ class MultiTaskNet(nn.Module):
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
         standardised = cast(Tensor, self.standardise(batch.head_inputs))
-        return self._joined(standardised, self.embedded(batch))
-
-    def _joined(self, standardised: Tensor, embedded: list[Tensor]) -> Tensor:
-        first = 0 if self.settings.measurements else len(MEASUREMENTS)
-        return torch.cat([standardised[:, first:], *embedded], dim=1)
-
-    def embedded(self, batch: RoiBatch) -> list[Tensor]:
-        """Return what the heads read of the trunk, shape (B, E); nothing without one."""
+        read = standardised if self.settings.measurements else standardised[:, len(MEASUREMENTS) :]
         if self.settings.trunk == "none":
-            return []
-        centred = self.centre(self.pool(batch))
-        if self.settings.phases == "apart":
-            each = centred.shape[1] // len(PHASES)
-            centred = centred * batch.present.repeat_interleave(each, dim=1)
-        return [self.settings.embedding_scale * cast(Tensor, self.embed(centred))]
+            return read
+        embedded = self.embed(self.centre(self.pool(batch)))
+        return torch.cat([read, self.settings.embedding_scale * embedded], dim=1)
 
     def pool(self, batch: RoiBatch) -> Tensor:
         """Return the means of the trunk's maps in every region, shape (B, P), float32."""
-        if self.training or not self.settings.mirrored:
-            return self._pool(batch)
-        return torch.stack([self._pool(image) for image in mirror_images(batch)]).mean(dim=0)
-
-    def _pool(self, batch: RoiBatch) -> Tensor:
-        views = phases_apart(batch) if self.settings.phases == "apart" else [batch]
-        if self.settings.close_up:
-            views.append(enlarged_centre(batch))
-        return torch.cat([self._pool_channels(view) for view in views], dim=1)
-
-    def _pool_channels(self, batch: RoiBatch) -> Tensor:
         tumour = batch.mask == TUMOUR_LABEL
         regions = region_weights(tumour)
         pooled = []
@@ -147,15 +94,15 @@ class MultiTaskNet(nn.Module):
                 if name in stages(self.settings):
                     weights = resample_regions(regions, x.shape[2:])
                     maps = functional.elu(x)
-                    if self.settings.pooling == "attention":
-                        weights = weights * self.attend[name](maps)
                     pooled.append(region_moments(maps, weights, order=1).flatten(1))
         return torch.cat(pooled, dim=1).float()
 
     def _input_channels(self, batch: RoiBatch, tumour: Tensor) -> Tensor:
         phases, liver = batch.phases, batch.mask > 0
         if self.settings.liver_clipped:
-            phases = phases * liver[:, None]
+            # A mask that marks the tumour alone does not tell what is liver.
+            marked = (batch.mask == LIVER_LABEL).flatten(1).any(dim=1).view(-1, 1, 1, 1)
+            phases = phases * (liver | ~marked)[:, None]
         if not self.settings.mask_channel:
             return phases
         masks = torch.stack([tumour, liver], dim=1)

@@ -8,18 +8,9 @@ from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
 # Channels of the trunk come in so many groups, each normalised apart.
 GROUPS = 4
 
-Trunk = Literal["densenet", "transformer", "none"]
-Attention = Literal["none", "soft"]
-Position = Literal["learned", "cope"]
-Pooling = Literal["mean", "attention"]
-Phases = Literal["channels", "apart"]
-_CHOICES = {
-    "trunk": Trunk,
-    "attention": Attention,
-    "position": Position,
-    "pooling": Pooling,
-    "phases": Phases,
-}
+Trunk = Literal["densenet", "none"]
+Precision = Literal["auto", "float32"]
+_CHOICES = {"trunk": Trunk, "trunk_precision": Precision}
 
 
 @dataclass(frozen=True)
@@ -33,25 +24,7 @@ class ModelSettings:
         Normalisation is by group: it keeps no statistics, so that one site's scanner cannot
         leak into another's predictions, and an unseen site needs none.
     trunk : str
-        ``"densenet"``, or a rival, ``"transformer"`` (`shared.model.rivals`); ``"none"``: the heads
-        read the measurements alone.
-    attention : str
-        ``"soft"``: within the DenseNet; or ``"none"``.
-    position : str
-        Of the transformer's tokens: ``"learned"``, or ``"cope"`` beside that.
-    pooling : str
-        Of the maps over each region: ``"mean"``, or a mean by learned ``"attention"``.
-    phases : str
-        ``"channels"`` of one input; or each ``"apart"`` through the same trunk: the heads read
-        what it sees of every phase, and zero of an absent one.
-    close_up : bool
-        Whether the trunk sees the inner half of the region too, enlarged twice.
-    mirrored : bool
-        Whether a patient is judged by the mean of what the trunk sees of the region and of its
-        mirror images along each axis.
-    auxiliary_weight : float
-        Weight of a further task without labels: foretell the lesion's measurements from what the
-        trunk sees (mean squared error of standardised values); 0: none.
+        ``"densenet"``; or ``"none"``: the heads read the measurements alone.
     measurements : bool
         Whether the heads read the lesion's measurements; without them a model shows what its
         trunk learns by itself.
@@ -65,7 +38,8 @@ class ModelSettings:
     mask_channel : bool
         Whether tumour and liver masks are input channels beside the phases.
     liver_clipped : bool
-        Whether what lies outside the liver is hidden from the trunk.
+        Whether what lies outside the liver is hidden from the trunk: put at the liver's own level
+        (with ``normalisation=liver``); nothing is hidden where a mask marks no liver.
     trunk_precision : str
         ``"auto"``: the trunk computes in bfloat16 on a GPU, in float32 elsewhere: on a CPU,
         oneDNN's bfloat16 gradients of small maps (2 x 2 x 2) hold memory that nobody wrote.
@@ -82,20 +56,13 @@ class ModelSettings:
     block_config: tuple[int, ...] = (4, 4, 4)
     bottleneck: int = 2
     trunk: Trunk = "densenet"
-    attention: Attention = "none"
-    position: Position = "learned"
-    pooling: Pooling = "mean"
-    phases: Phases = "channels"
-    close_up: bool = False
-    mirrored: bool = False
-    auxiliary_weight: float = 0.0
     measurements: bool = True
     embedding: int = 8
     embedding_scale: float = 0.3
     dropout: float = 0.5
     mask_channel: bool = True
     liver_clipped: bool = False
-    trunk_precision: Literal["auto", "float32"] = "auto"
+    trunk_precision: Precision = "auto"
     clinical_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -105,26 +72,10 @@ class ModelSettings:
             allowed, value = get_args(choices), getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if self.attention == "soft" and (self.trunk != "densenet" or len(self.block_config) < 3):
-            raise ValueError("attention=soft needs a densenet of at least three blocks")
-        if self.position == "cope" and self.trunk != "transformer":
-            raise ValueError("position=cope needs trunk=transformer")
-        if self.close_up and self.phases == "apart":
-            raise ValueError("close_up needs phases=channels")
-        views = (self.phases != "channels", self.close_up, self.mirrored)
-        needing = (self.pooling != "mean", *views)
-        if self.trunk == "none" and (any(needing) or self.auxiliary_weight):
-            raise ValueError(
-                "pooling, phases, close_up, mirrored and auxiliary_weight need a trunk"
-            )
-        if self.auxiliary_weight < 0:
-            raise ValueError(f"auxiliary_weight must be >= 0, got {self.auxiliary_weight}")
+        if self.trunk == "none" and self.liver_clipped:
+            raise ValueError("liver_clipped must be false without a trunk: nothing would be seen")
         if self.trunk == "none" and not self.measurements:
             raise ValueError("measurements must be true without a trunk: nothing would be read")
-        if self.trunk_precision not in ("auto", "float32"):
-            raise ValueError(
-                f"trunk_precision must be 'auto' or 'float32', got {self.trunk_precision!r}"
-            )
         if self.embedding < 1 or self.embedding_scale <= 0:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")
         if self.init_features % GROUPS or self.growth_rate % GROUPS:

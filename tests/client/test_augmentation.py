@@ -14,11 +14,7 @@ from tests.simulation.small_sites import NO_AUGMENTATION
 EACH = (
     replace(NO_AUGMENTATION, flip=True),
     replace(NO_AUGMENTATION, shift_voxels=2),
-    replace(NO_AUGMENTATION, rotate_degrees=20.0),
-    replace(NO_AUGMENTATION, elastic_voxels=1.0),
-    replace(NO_AUGMENTATION, blur_voxels=1.5),
     replace(NO_AUGMENTATION, intensity_shift=0.1, intensity_scale=0.1, noise=0.05),
-    replace(NO_AUGMENTATION, late_fraction=0.5),
     replace(NO_AUGMENTATION, phase_dropout=0.5),
 )
 
@@ -45,7 +41,7 @@ def test_without_any_strength_nothing_changes() -> None:
 
 
 def test_where_nobody_looks_at_images_only_phases_are_withheld() -> None:
-    everything = replace(EACH[5], flip=True, shift_voxels=2, phase_dropout=0.5)
+    everything = replace(EACH[2], flip=True, shift_voxels=2, phase_dropout=0.5)
     generator = torch.Generator().manual_seed(0)
     seen = augment(batch(), everything, generator, images=False)
     assert seen.present.sum() < batch().present.sum()
@@ -63,27 +59,16 @@ def test_a_seed_decides_the_batch_and_another_another(settings: AugmentationSett
     assert not torch.equal(first.phases, other.phases)
 
 
-@pytest.mark.parametrize(
-    ("settings", "growth"), [(EACH[0], 0), (EACH[1], 0), (EACH[2], 0.05), (EACH[3], 0.25)]
-)
-def test_image_and_mask_move_together(settings: AugmentationSettings, growth: float) -> None:
+@pytest.mark.parametrize("settings", EACH[:2])
+def test_image_and_mask_move_together(settings: AugmentationSettings) -> None:
     moved = changed(settings)
     assert set(moved.mask.flatten().tolist()) <= {0, 1, 2}
     tumour = moved.mask == 2
     inside = moved.phases[:, 0][tumour]
     assert inside.mean() > 1.85
     assert moved.phases[:, 0][moved.mask == 1].mean() < 1.05
-    # The tumour keeps its size, but where it is bent: size is what is learned from it.
-    volumes = tumour.flatten(1).sum(1).float()
-    torch.testing.assert_close(volumes, torch.full((4,), 480.0), rtol=growth, atol=0)
-
-
-def test_thicker_slices_blur_along_one_axis_alone() -> None:
-    before, after = batch().phases, changed(EACH[4]).phases
-    torch.testing.assert_close(after.sum(2), before.sum(2))
-    assert (after.amax((2, 3, 4)) <= before.amax((2, 3, 4)) + 1e-5).all()
-    # In the middle of the tumour and far from it nothing changes.
-    torch.testing.assert_close(after[:, :, 10], before[:, :, 10], atol=0.05, rtol=0)
+    # The tumour keeps its size: that is what is learned from it.
+    assert tumour.flatten(1).sum(1).tolist() == [480] * 4
 
 
 def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -> None:
@@ -96,15 +81,3 @@ def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -
         columns = [name in measurement for measurement in MEASUREMENTS]
         unknown = withheld.measurements[:, columns].isnan()
         assert (unknown == absent[:, phase : phase + 1]).all()
-
-
-def test_a_late_phase_lies_between_itself_and_the_next_that_was_acquired() -> None:
-    """Levels 1, 2 and 3: an arterial phase of 1.0 to 1.5, and never of an absent phase."""
-    settings = replace(NO_AUGMENTATION, late_fraction=0.5)
-    late = changed(settings).phases - batch().phases
-    assert (late[:, :2] > 0).all()
-    assert (late[:, :2] <= 0.5).all()
-    assert (late[:, 2] == 0).all()
-    lacking = replace(batch(), present=torch.tensor([[1.0, 0.0, 1.0]]).repeat(4, 1))
-    same = augment(lacking, settings, torch.Generator().manual_seed(0)).phases
-    torch.testing.assert_close(same[:, [0, 2]], batch().phases[:, [0, 2]])

@@ -72,25 +72,13 @@ def test_a_patients_output_does_not_depend_on_the_batch() -> None:
         torch.testing.assert_close(model(batch)["os"][:1], model(alone)["os"], atol=1e-5, rtol=0)
 
 
-RIVALS = (
-    ModelSettings(dropout=0.0),
-    ModelSettings(dropout=0.0, trunk="transformer"),
-    ModelSettings(dropout=0.0, trunk="transformer", position="cope"),
-    ModelSettings(dropout=0.0, attention="soft"),
-    ModelSettings(dropout=0.0, pooling="attention"),
-    ModelSettings(dropout=0.0, measurements=False),
-)
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
         {"trunk": "vgg"},
-        {"attention": "soft", "trunk": "transformer"},
-        {"attention": "soft", "block_config": (4, 4)},
-        {"position": "cope"},
-        {"pooling": "attention", "trunk": "none"},
+        {"trunk_precision": "float16"},
         {"measurements": False, "trunk": "none"},
+        {"liver_clipped": True, "trunk": "none"},
     ],
 )
 def test_a_choice_that_would_have_no_effect_is_refused(wrong: dict[str, Any]) -> None:
@@ -98,7 +86,14 @@ def test_a_choice_that_would_have_no_effect_is_refused(wrong: dict[str, Any]) ->
         ModelSettings(**wrong)
 
 
-@pytest.mark.parametrize("settings", RIVALS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ModelSettings(dropout=0.0),
+        ModelSettings(dropout=0.0, measurements=False),
+        ModelSettings(dropout=0.0, liver_clipped=True),
+    ],
+)
 def test_every_parameter_learns(settings: ModelSettings) -> None:
     model = network(settings)
     for parameter in model.parameters():  # some begin at zero, and hold others back
@@ -111,6 +106,21 @@ def test_every_parameter_learns(settings: ModelSettings) -> None:
         if parameter.grad is None or not parameter.grad.abs().sum() > 0
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("clipped", [True, False])
+def test_what_is_clipped_to_the_liver_does_not_know_its_surroundings(clipped: bool) -> None:
+    """But where a mask marks the tumour alone, nobody knows what is not liver."""
+    model = network(ModelSettings(liver_clipped=clipped)).eval()
+    batch = roi_batch()
+    batch.mask[:, :, :, 20:] = 0
+    other = replace(batch, phases=batch.phases.clone())
+    other.phases[..., 20:] += 1.0
+    alone = batch.mask * (batch.mask == 2)
+    with torch.no_grad():
+        assert torch.equal(model.pool(batch), model.pool(other)) == clipped
+        unmarked = [model.pool(replace(one, mask=alone)) for one in (batch, other)]
+        assert not torch.equal(*unmarked)
 
 
 @pytest.fixture

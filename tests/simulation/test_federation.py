@@ -4,7 +4,6 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -164,35 +163,3 @@ def test_the_cox_loss_trains_too(sites: list[Site], tmp_path: Path) -> None:
     plan = replace(PLAN, loss=replace(PLAN.loss, survival="cox"))
     checkpoint = run(sites, tmp_path, plan=plan)
     assert all(np.isfinite(value).all() for value in checkpoint.weights.values())
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"augmentation": replace(PLAN.augmentation, mixing=0.5, late_fraction=0.5)},
-        {"model": replace(PLAN.model, phases="apart", auxiliary_weight=0.3, mirrored=True)},
-    ],
-)
-def test_every_part_learns_whatever_is_asked(
-    sites: list[Site], tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    plan = replace(PLAN, **changes)
-    before, after = initial_weights(plan), run(sites, tmp_path, plan=plan).weights
-    assert [key for key in before if np.array_equal(before[key], after[key])] == []
-    assert all(np.isfinite(value).all() for value in after.values())
-
-
-def test_while_the_trunk_learns_to_foretell_no_head_moves(
-    sites: list[Site], tmp_path: Path
-) -> None:
-    plan = replace(
-        PLAN,
-        rounds=1,
-        model=replace(PLAN.model, auxiliary_weight=0.3),
-        optimisation=replace(PLAN.optimisation, pretraining_rounds=1),
-    )
-    before, after = initial_weights(plan), run(sites, tmp_path, plan=plan).weights
-    same = {key for key in before if np.array_equal(before[key], after[key])}
-    heads = {key for key in before if key.startswith("heads.")}
-    assert heads <= same
-    assert not any(key.startswith(("trunk.", "foretell.")) for key in same)
