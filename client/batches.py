@@ -100,13 +100,15 @@ def in_order(
 
 
 def on_device(batches: Batches, device: torch.device) -> Batches:
-    """Yield the same batches and labels on a device.
+    """Yield the same batches on a device; labels stay where they are.
 
-    For a GPU the next batch is read and changed in a thread while this one is computed; on a CPU
-    that would only take from the computing.
+    For a GPU the next batch is read, changed and pinned in a thread while this one is computed; on
+    a CPU that would only take from the computing.
     """
-    ready = batches if device.type == "cpu" else ahead(batches)
-    return ((batch.to(device), targets.to(device)) for batch, targets in ready)
+    if device.type == "cpu":
+        return batches
+    pinned = ((batch.pinned(), targets) for batch, targets in batches)
+    return ((batch.to(device), targets) for batch, targets in ahead(pinned))
 
 
 def ahead(batches: Batches) -> Batches:

@@ -62,7 +62,7 @@ def train_round(
         weights=weights,
         patients=len(split.training),
         labelled=labelled(split.training),
-        loss=loss,
+        loss=float(loss),
         seconds=0.0,
         judgement=judgement,
         control=None if variate is None else _keep(site, instruction, variate),

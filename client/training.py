@@ -28,7 +28,7 @@ def train_locally(
     round_number: int,
     device: torch.device,
     control: ControlVariate | None = None,
-) -> float:
+) -> Tensor:
     """Train a model in place on a site's training patients.
 
     Everything random is drawn from the seed of (run, site, round): the same round at the same
@@ -36,8 +36,9 @@ def train_locally(
 
     Returns
     -------
-    float
-        Mean loss a step.
+    Tensor, shape (), float64
+        Mean loss a step, on the device: to read a number is to wait for a GPU, and nothing here
+        reads one.
     """
     settings = plan.optimisation
     seed = derive_seed(plan.seed, "train", site, round_number)
@@ -59,8 +60,7 @@ def train_locally(
                 control.correct(steps.groups)
             steps.step()
         losses.append(total.detach())
-    # Read at the end: to read a number is to wait for the GPU.
-    return sum(float(loss) for loss in losses) / len(losses)
+    return torch.stack(losses).double().mean()
 
 
 def _changed_batches(

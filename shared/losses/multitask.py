@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn import functional
 from shared.losses.cox import cox_loss
 from shared.losses.logistic_hazard import logistic_hazard_loss
 from shared.tasks import SURVIVAL_TASKS, TASKS, Labels, Survival, SurvivalTask, Task
-from shared.time_grid import TimeGrid
+from shared.time_grid import NONE_FINISHED, TimeGrid
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ class SurvivalTargets:
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels of a batch of B patients.
+    """Labels of a batch of B patients, on the CPU wherever the network computes.
+
+    Who counts, and how often, is decided there: a GPU that is asked for it would be waited for.
 
     Attributes
     ----------
@@ -105,15 +107,6 @@ class Targets:
     def known(self, task: Task) -> Tensor:
         """Return who has a task's label, shape (B,), bool."""
         return ~torch.isnan(self.mvi) if task == "mvi" else self.survival(task).known
-
-    def to(self, device: torch.device | str) -> Self:
-        """Return the batch on a device."""
-        return type(self)(
-            mvi=self.mvi.to(device),
-            rfs=SurvivalTargets(self.rfs.months.to(device), self.rfs.event.to(device)),
-            os=SurvivalTargets(self.os.months.to(device), self.os.event.to(device)),
-            stratum=None if self.stratum is None else self.stratum.to(device),
-        )
 
 
 def targets_from_labels(labels: Sequence[Labels], strata: Sequence[int] | None = None) -> Targets:
@@ -155,7 +148,7 @@ def multitask_loss(
         ``"mvi"``, shape (B,), logits; ``"rfs"`` and ``"os"``, shape (B, T), logits of hazards
         on the grid, or shape (B, 1), log hazards for the Cox loss.
     targets : Targets
-        Of the same B patients, on the same device.
+        Of the same B patients.
     settings : LossSettings
     time_grid : TimeGrid
         Of T intervals; not used by the Cox loss.
@@ -182,7 +175,7 @@ def multitask_loss(
         else:
             _check_shape(task, outputs[task], (len(targets), time_grid.intervals))
             sums[task] = _hazard_sum(outputs[task], labels, time_grid)
-    # Where no label is known the sum is over nothing: 0 in value and gradient, divided by 1.
+    # Where no label is known the sum is 0 in value and gradient, divided by 1.
     means = {task: sums[task] / targets.known(task).sum().clamp_min(1) for task in TASKS}
     total = torch.stack([settings.weight(task) * means[task] for task in TASKS]).sum()
     return total, {task: mean.detach() for task, mean in means.items()}
@@ -190,27 +183,35 @@ def multitask_loss(
 
 def _mvi_sum(logits: Tensor, mvi: Tensor, settings: LossSettings) -> Tensor:
     _check_shape("mvi", logits, (len(mvi),))
-    known = ~torch.isnan(mvi)
     smoothing = settings.mvi_label_smoothing
-    target = mvi[known].to(logits.dtype) * (1 - smoothing) + smoothing / 2
-    return functional.binary_cross_entropy_with_logits(logits[known], target, reduction="sum")
+    target = torch.nan_to_num(mvi) * (1 - smoothing) + smoothing / 2
+    known, target = _beside(logits, ~torch.isnan(mvi), target.to(logits.dtype))
+    # An unknown patient's own logit is left out before the cost: it need not be finite.
+    told = torch.where(known, logits, 0.0)
+    cost = functional.binary_cross_entropy_with_logits(told, target, reduction="none")
+    return torch.where(known, cost, 0.0).sum()
 
 
 def _hazard_sum(logits: Tensor, labels: SurvivalTargets, time_grid: TimeGrid) -> Tensor:
-    known = labels.known
-    interval, event = time_grid.discretise(
-        labels.months[known].cpu().numpy(), labels.event[known].cpu().numpy()
-    )
-    device = logits.device
-    return logistic_hazard_loss(
-        logits[known], torch.from_numpy(interval).to(device), torch.from_numpy(event).to(device)
-    ).sum()
+    interval = torch.full(labels.months.shape, NONE_FINISHED)
+    event = torch.zeros_like(labels.event)
+    placed = time_grid.discretise(labels.months[labels.known], labels.event[labels.known])
+    interval[labels.known], event[labels.known] = map(torch.from_numpy, placed)
+    known, interval, event = _beside(logits, labels.known, interval, event)
+    told = torch.where(known[:, None], logits, 0.0)
+    return logistic_hazard_loss(told, interval, event).sum()
 
 
 def _cox_sum(scores: Tensor, labels: SurvivalTargets, stratum: Tensor | None) -> Tensor:
     known = labels.known
-    own_stratum = None if stratum is None else stratum[known]
-    return cox_loss(scores[known, 0], labels.months[known], labels.event[known], own_stratum)
+    months, event = _beside(scores, labels.months[known], labels.event[known])
+    own_stratum = None if stratum is None else _beside(scores, stratum[known])[0]
+    return cox_loss(scores[known, 0], months, event, own_stratum)
+
+
+def _beside(outputs: Tensor, *labels: Tensor) -> list[Tensor]:
+    """Return labels on the device of the outputs, without waiting for what it computes."""
+    return [label.to(outputs.device, non_blocking=True) for label in labels]
 
 
 def _check_shape(task: str, output: Tensor, expected: tuple[int, ...]) -> None:

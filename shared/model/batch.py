@@ -42,8 +42,13 @@ class RoiBatch:
         return torch.cat([self.measurements, self.clinical], dim=1)
 
     def to(self, device: torch.device) -> Self:
-        """Return the batch on a device."""
-        return type(self)(**{key: value.to(device) for key, value in vars(self).items()})
+        """Return the batch on a device; one that is pinned goes while the device computes."""
+        moved = {key: value.to(device, non_blocking=True) for key, value in vars(self).items()}
+        return type(self)(**moved)
+
+    def pinned(self) -> Self:
+        """Return the batch in memory from which a GPU fetches it by itself."""
+        return type(self)(**{key: value.pin_memory() for key, value in vars(self).items()})
 
 
 def direct_features(batch: RoiBatch, regions: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """What the heads read on one scale, and what stands for values that are unknown."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -61,7 +63,8 @@ class Standardise(nn.Module):
         mask = known.double()
         among_known = self.correlation.double() * mask[:, :, None] * mask[:, None, :]
         system = among_known + torch.diag_embed(1 - mask)
-        weights: Tensor = torch.linalg.solve(system, values.double() * mask)
+        # Not `solve`, which waits for a GPU to see whether it could; shrunk correlations can be.
+        weights = cast(Tensor, torch.linalg.solve_ex(system, values.double() * mask).result)
         return (weights @ self.correlation.double()).to(values.dtype)
 
 

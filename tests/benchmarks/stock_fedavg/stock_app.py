@@ -57,7 +57,7 @@ def train(message: Message, context: Context) -> Message:
     name, training, _ = _cases(context, plan)
     device = torch.device("cpu")
     loss = train_locally(model, training, plan, site=name, round_number=1, device=device)
-    metrics = MetricRecord({"loss": loss, "num-examples": len(training)})
+    metrics = MetricRecord({"loss": float(loss), "num-examples": len(training)})
     content = RecordDict({"arrays": ArrayRecord(model.state_dict()), "metrics": metrics})
     return Message(content, reply_to=message)
 

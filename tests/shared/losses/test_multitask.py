@@ -41,7 +41,7 @@ def test_labels_become_tensors_with_unknown_as_nan() -> None:
     assert targets.known("rfs").tolist() == [True, False, True, False]
     assert targets.known("os").tolist() == [True, True, False, False]
     assert targets.os.event.tolist() == [False, True, False, False]
-    assert targets.to("cpu").rfs.months.nan_to_num().tolist() == [5.0, 0.0, 30.0, 0.0]
+    assert targets.rfs.months.nan_to_num().tolist() == [5.0, 0.0, 30.0, 0.0]
 
 
 def test_each_task_is_the_mean_over_its_labelled_patients() -> None:
