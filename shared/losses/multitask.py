@@ -193,11 +193,12 @@ def _mvi_sum(logits: Tensor, mvi: Tensor, settings: LossSettings) -> Tensor:
 
 
 def _hazard_sum(logits: Tensor, labels: SurvivalTargets, time_grid: TimeGrid) -> Tensor:
+    known = labels.known
     interval = torch.full(labels.months.shape, NONE_FINISHED)
     event = torch.zeros_like(labels.event)
-    placed = time_grid.discretise(labels.months[labels.known], labels.event[labels.known])
-    interval[labels.known], event[labels.known] = map(torch.from_numpy, placed)
-    known, interval, event = _beside(logits, labels.known, interval, event)
+    placed = time_grid.discretise(labels.months[known], labels.event[known])
+    interval[known], event[known] = map(torch.from_numpy, placed)
+    known, interval, event = _beside(logits, known, interval, event)
     told = torch.where(known[:, None], logits, 0.0)
     return logistic_hazard_loss(told, interval, event).sum()
 

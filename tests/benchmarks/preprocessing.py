@@ -55,6 +55,7 @@ from client.region import build_region
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
 from tests.client.imaging.dicom_files import write_series
+from tests.memory import megabytes
 
 SETTINGS = PreprocessingSettings()
 RIGID = replace(SETTINGS, registration="rigid")
@@ -131,9 +132,7 @@ def _prepare_and_weigh(folder: Path, cache_dir: Path) -> float:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     prepare(folder, cache_dir, RIGID)
     # Not `ru_maxrss`: it counts the process that started this one, which had written the patient.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(peak.split()[1]) / 2**20
+    return megabytes("VmHWM") / 1024
 
 
 def monai_chain(form: Format) -> Compose:

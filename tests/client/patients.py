@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from client.cohort import PreparedSite, prepare_site
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Phase
 
@@ -67,3 +68,16 @@ def write_clinical(site: Path, rows: dict[str, str]) -> None:
 
 
 GOOD_ROW = "1,10.5,1,22,0"
+
+
+def write_good_site(folder: Path, *patients: str) -> Path:
+    """Write a site of good patients, each from a seed of its own."""
+    write_clinical(folder, dict.fromkeys(patients, GOOD_ROW))
+    for seed, patient in enumerate(patients):
+        write_patient(folder / patient, seed=seed)
+    return folder
+
+
+def prepare(site: Path, workers: int = 1) -> PreparedSite:
+    """Prepare a small site, with its cache beside it."""
+    return prepare_site(site, SMALL, site.parent / "cache", workers=workers, progress=False)

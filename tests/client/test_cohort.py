@@ -10,7 +10,6 @@ import SimpleITK as sitk
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from client.cohort import (
-    PreparedSite,
     SiteFolderError,
     build_region,
     prepare_site,
@@ -29,33 +28,24 @@ from tests.client.patients import (
     as_image,
     label_array,
     phase_array,
+    prepare,
     write_clinical,
+    write_good_site,
     write_patient,
 )
-
-
-def prepare(site: Path, workers: int = 1) -> PreparedSite:
-    return prepare_site(site, SMALL, site.parent / "cache", workers=workers, progress=False)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Write a site of one good patient, ``good``, and one that a test may break, ``bad``."""
-    folder = tmp_path / "site"
-    write_clinical(folder, {"good": GOOD_ROW, "bad": GOOD_ROW})
-    write_patient(folder / "good")
-    write_patient(folder / "bad", seed=1)
-    return folder
+    return write_good_site(tmp_path / "site", "good", "bad")
 
 
 def test_the_scans_own_spacing_is_kept_with_the_region(tmp_path: Path) -> None:
     write_patient(tmp_path / "site" / "p")
     write_clinical(tmp_path / "site", {"p": GOOD_ROW})
     for _ in range(2):  # made, then from the cache
-        prepared = prepare_site(
-            tmp_path / "site", SMALL, tmp_path / "cache", workers=1, progress=False
-        )
-        (case,) = prepared.cases
+        (case,) = prepare(tmp_path / "site").cases
         # `tests.client.patients.SPACING_MM`: 2 x 2 x 4.
         assert load_roi(case.roi_path).native_spacing_mm == (2.0, 4.0)
     measured = measure(case)

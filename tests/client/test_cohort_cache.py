@@ -5,31 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from client.cohort import PreparedSite, prepare_site
 from tests.client.imaging.dicom_files import write_series
 from tests.client.patients import (
     GOOD_ROW,
     ORIGIN_MM,
-    SMALL,
     SPACING_MM,
     phase_array,
+    prepare,
     write_clinical,
+    write_good_site,
     write_patient,
 )
 
 
-def prepare(site: Path, workers: int = 1) -> PreparedSite:
-    return prepare_site(site, SMALL, site.parent / "cache", workers=workers, progress=False)
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Write a site of two good patients."""
-    folder = tmp_path / "site"
-    write_clinical(folder, {"first": GOOD_ROW, "second": GOOD_ROW})
-    write_patient(folder / "first")
-    write_patient(folder / "second", seed=1)
-    return folder
+    return write_good_site(tmp_path / "site", "first", "second")
 
 
 def test_the_cache_is_used_and_mended(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

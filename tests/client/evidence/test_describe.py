@@ -8,7 +8,6 @@ import pydicom
 import pytest
 
 from client.cases import PreparedCase, SetAside
-from client.cohort import prepare_site
 from client.evidence.describe import describe, describe_cohort, measure
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts
@@ -24,10 +23,10 @@ from tests.client.patients import (
     GOOD_ROW,
     LIVER_HU,
     ORIGIN_MM,
-    SMALL,
     SPACING_MM,
     TUMOUR_HU,
     phase_array,
+    prepare,
     write_clinical,
     write_patient,
 )
@@ -68,7 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedCase]:
         write_patient(folder / patient)
         for phase, manufacturer in makers.items():
             as_dicom(folder / patient, phase, manufacturer)
-    prepared = prepare_site(folder, SMALL, folder.parent / "cache", workers=1, progress=False)
+    prepared = prepare(folder)
     assert prepared.set_aside == ()
     return {case.patient_id: case for case in prepared.cases}
 
@@ -159,16 +158,13 @@ def test_a_region_kept_before_makers_were_noted_is_made_anew(tmp_path: Path) -> 
     write_clinical(folder, {"a": GOOD_ROW})
     write_patient(folder / "a")
 
-    def prepare() -> int:
-        return prepare_site(folder, SMALL, tmp_path / "cache", workers=1, progress=False).fresh
-
-    assert (prepare(), prepare()) == (1, 0)
+    assert (prepare(folder).fresh, prepare(folder).fresh) == (1, 0)
     (kept,) = (tmp_path / "cache").glob("*.safetensors")
     content = kept.read_bytes()
     noted = b'\\"noted\\": 2'
     assert noted in content
     kept.write_bytes(content.replace(noted, b'\\"noted\\": 1'))
-    assert prepare() == 1
+    assert prepare(folder).fresh == 1
 
 
 def test_facts_without_a_maker_are_of_a_volume() -> None:

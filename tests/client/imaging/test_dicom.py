@@ -19,6 +19,7 @@ from client.imaging.frame import extract_roi
 from client.imaging.read import open_scan, read_image
 from shared.preprocessing import PreprocessingSettings
 from tests.client.imaging.dicom_files import SYNTAXES, Change, write_enhanced, write_series
+from tests.memory import megabytes
 
 HU: NDArray[np.int16] = np.random.default_rng(0).integers(-200, 300, (9, 12, 14)).astype(np.int16)
 
@@ -335,15 +336,10 @@ def test_a_slice_cut_short_takes_no_memory(tmp_path: Path) -> None:
     file = write_series(tmp_path / "a", HU, syntax=RLELossless)[8]
     file.write_bytes(file.read_bytes()[:-80])
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, proc_pid_clear_refs(5)
-    before = memory_megabytes("VmRSS")
+    before = megabytes("VmRSS")
     with pytest.raises(ImagingError):
         read_image(tmp_path / "a")
-    assert memory_megabytes("VmHWM") - before < 200
-
-
-def memory_megabytes(which: str) -> float:
-    status = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in status if line.startswith(which)).split()[1]) / 1024
+    assert megabytes("VmHWM") - before < 200
 
 
 def empty(folder: Path) -> None:

@@ -7,19 +7,15 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from client.cohort import PreparedSite, SiteFolderError, prepare_site
+from client.cohort import PreparedSite, SiteFolderError
 from client.evidence.reasons import reason_code
 from client.imaging.cache import load_roi
 from client.series.rows import write_series
-from tests.client.patients import GOOD_ROW, SMALL, write_clinical
+from tests.client.patients import GOOD_ROW, prepare, write_clinical
 from tests.client.series.mixed_folder import ARTERIAL, DELAYED, NAMELESS, PORTAL, TRIPHASIC, write
 
 # Written into every header field that may name a person.
 POISON = "ZQXPOISON"
-
-
-def prepare(site: Path) -> PreparedSite:
-    return prepare_site(site, SMALL, site.parent / "cache", workers=1, progress=False)
 
 
 @pytest.fixture
