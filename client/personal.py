@@ -11,10 +11,11 @@ import logging
 import torch
 from torch import nn
 
-from client.memory import memory_of
+from client.memory import SiteMemory, memory_of
 from client.site import Site
 from shared.algorithm import PersonalPart
 from shared.model import HEADS, MultiTaskNet
+from shared.plan import Plan
 from shared.protocol import Instruction, check_weights
 from shared.weights import Weights, parameters_of
 
@@ -50,13 +51,25 @@ def take_own_part(model: MultiTaskNet, site: Site, instruction: Instruction) -> 
     counted = instruction.counted.get(site.name, 0)
     if plan.algorithm.personal == "none" or not counted:
         return
-    own = memory_of(site, plan).recall("personal", counted)
-    if own is None:
+    if not put_own_part(model, plan, memory_of(site, plan), counted):
         logger.warning("the site's own part is lost: the average takes its place")
-        return
+
+
+def put_own_part(model: MultiTaskNet, plan: Plan, memory: SiteMemory, round_number: int) -> bool:
+    """Put what a site kept in a round into a model; False, and the model as it was, if lost.
+
+    Raises
+    ------
+    ProtocolError
+        What was kept is not that part of this model.
+    """
+    own = memory.recall("personal", round_number)
+    if own is None:
+        return False
     check_weights(own, _part_of(parameters_of(model), model, plan.algorithm.personal))
     tensors = {key: torch.from_numpy(value) for key, value in own.items()}
     model.load_state_dict(tensors, strict=False)
+    return True
 
 
 def keep_own_part(

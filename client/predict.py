@@ -24,22 +24,27 @@ from client.batches import stack_rois
 from client.cohort import build_region, build_roi
 from client.command import read_words
 from client.imaging.errors import ImagingError
+from client.memory import SiteMemory
+from client.personal import put_own_part
 from client.prediction import Prediction, predict
 from client.prediction_sheet import prediction_sheet
 from client.series.choose import Choice
 from client.series.patient import choose_for_patient, is_mixed
+from client.site_file import read_site_file
 from client.unfamiliar import warnings_for
 from shared.activation_share import activation_shares
 from shared.bundle_network import pack
 from shared.config import ConfigurationError, build
+from shared.model import MultiTaskNet
 from shared.model_folder import ModelFolder, ModelFolderError, folder_digest, read_model_folder
 from shared.preprocessing import PreprocessingSettings
+from shared.protocol import ProtocolError
 from shared.reporting import figures
 from shared.tasks import SURVIVAL_TASKS, TASKS, TUMOUR_LABEL
 
 USAGE = (
     "python client/predict.py model=DIR patient=DIR output_dir=DIR [device=cpu]"
-    " ['clinical={age: 63}']"
+    " ['clinical={age: 63}'] [site=site.yaml]"
 )
 SYNTHETIC = "This model was trained on synthetic patients: its prediction means nothing."
 
@@ -54,6 +59,9 @@ class PredictSettings:
         Shown first on the sheet and in the file, such as what a trial is for.
     clinical : mapping of str to float or None
         The clinical variables that are known, of those that the model reads.
+    site : Path or None
+        The site's own file: with a personal model, such as FedPer's, the part that this site
+        keeps is put in the average's place.
     """
 
     model: Path
@@ -62,6 +70,7 @@ class PredictSettings:
     device: str = "cpu"
     note: str = ""
     clinical: Mapping[str, float | None] = field(default_factory=dict)
+    site: Path | None = None
 
 
 def predict_patient(settings: PredictSettings) -> dict[str, Any]:
@@ -72,11 +81,13 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     ModelFolderError
         The model folder cannot be used.
     ConfigurationError
-        A clinical variable that the model does not read, or a value that is no number.
+        A clinical variable that the model does not read, a value that is no number, or a site
+        whose own part of the model cannot be had.
     ImagingError
         The patient's folder cannot be used.
     """
     model, about = read_model_folder(settings.model)
+    own_site, doubts = use_own_part(model, about, settings.site)
     names = about.plan.model.clinical_variables
     clinical = known_variables(settings.clinical, names)
     choice = choose_for_patient(settings.patient) if is_mixed(settings.patient) else None
@@ -85,10 +96,10 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     model = model.to(batch.phases.device)
     prediction = predict(model, batch, about)
     maps = {task: activation_map(model, batch, task) for task in TASKS}
-    warnings = (*warnings_for(region, batch, about), *_unsure(choice))
+    warnings = (*doubts, *warnings_for(region, batch, about), *_unsure(choice))
     shares = activation_shares(maps["os"], region.roi.mask[None] == TUMOUR_LABEL)
     told = {
-        **as_json(prediction, about, settings),
+        **as_json(prediction, about, settings, own_site),
         **({"clinical": {name: clinical.get(name) for name in names}} if names else {}),
         "phases": list(region.scans),
         "left_out": [{"file": file, "reason": reason} for reason, file in region.problems],
@@ -122,15 +133,16 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
 
 
 def as_json(
-    prediction: Prediction, about: ModelFolder, settings: PredictSettings
+    prediction: Prediction, about: ModelFolder, settings: PredictSettings, own_site: str | None
 ) -> dict[str, Any]:
-    """Return a prediction and its model as plain values."""
+    """Return a prediction and its model, with whose own part in it, as plain values."""
     told: dict[str, Any] = {
         "note": settings.note,
         "model": {
             "sha256": folder_digest(settings.model),
             "code_version": about.provenance.code_version,
             "round": about.best_round,
+            "own_part_of": own_site,
         },
         "synthetic_model": about.synthetic,
         "mvi_probability": prediction.mvi_probability,
@@ -145,6 +157,39 @@ def as_json(
             told[task]["months"] = list(found.months)
             told[task]["survival"] = list(found.survival)
     return told
+
+
+def use_own_part(
+    model: MultiTaskNet, about: ModelFolder, site_file: Path | None
+) -> tuple[str | None, list[str]]:
+    """Put a site's own part into a personal model; return whose it is, and what to warn of.
+
+    Raises
+    ------
+    ConfigurationError
+        A site is given for a model without own parts, or its part is lost.
+    """
+    if about.plan.algorithm.personal == "none":
+        if site_file is not None:
+            raise ConfigurationError(f"site={site_file}: all sites use this model alike: leave it")
+        return None, []
+    average = "this is the prediction of the average, whose thresholds are the sites'."
+    if site_file is None:
+        return None, [f"Sites use this model with a part of their own (site=site.yaml); {average}"]
+    site = read_site_file(site_file)
+    own_round = about.own_rounds.get(site.name)
+    if own_round is None:
+        return None, [f"{site.name} has no part of its own in this model; {average}"]
+    try:
+        if put_own_part(model, about.plan, SiteMemory(site.state_dir, about.plan), own_round):
+            return site.name, []
+        problem = "cannot be read"
+    except ProtocolError as error:
+        problem = f"is of another model ({error})"
+    raise ConfigurationError(
+        f"{site.state_dir}: what {site.name} kept of round {own_round} {problem}; leave site= out"
+        " to predict with the average"
+    )
 
 
 def notices(about: ModelFolder, settings: PredictSettings) -> tuple[str, ...]:
@@ -164,10 +209,12 @@ def _unsure(choice: Choice | None) -> list[str]:
 
 
 def _footer(about: ModelFolder, model: dict[str, Any]) -> tuple[str, ...]:
-    sites = about.provenance.sites
+    sites, own_site = about.provenance.sites, model["own_part_of"]
+    with_own = f" with {own_site}'s own part" if own_site else ""
     return (
-        f"Model {model['sha256'][:16]}, round {about.best_round}, trained on {sum(sites.values())}"
-        f" patients of {len(sites)} institutions; code {about.provenance.code_version}",
+        f"Model {model['sha256'][:16]}, round {about.best_round}{with_own}, trained on"
+        f" {sum(sites.values())} patients of {len(sites)} institutions; code"
+        f" {about.provenance.code_version}",
         "Risk groups and the MVI threshold were fixed on internal validation. RFS:"
         " recurrence-free survival; OS: overall survival.",
     )

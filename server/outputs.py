@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
-from server.federation import best_weights
+from server.federation import best_weights, counted_with_best
 from server.report import Told, federation_content
 from shared.evidence.description import Description
 from shared.evidence.table_one import REASON_WORDS
@@ -149,10 +149,11 @@ def write_model(
 
     What the sites describe of their patients goes in as what the model has seen.
     """
-    weights = best_weights(trained.checkpoint)
+    weights, plan = best_weights(trained.checkpoint), trained.plan
+    personal = plan.algorithm.personal != "none"
     thresholds = None if evidence is None else evidence.thresholds
     about = ModelFolder(
-        plan=trained.plan,
+        plan=plan,
         preprocessing=trained.preprocessing,
         mvi_threshold=None if thresholds is None else thresholds.mvi,
         best_round=trained.checkpoint.best_round,
@@ -164,8 +165,9 @@ def write_model(
         ),
         risk_cuts={} if thresholds is None else {t: thresholds.cuts(t) for t in SURVIVAL_TASKS},
         inputs=training_inputs(
-            weights, described_ranges(descriptions), trained.plan.model.clinical_variables
+            weights, described_ranges(descriptions), plan.model.clinical_variables
         ),
+        own_rounds=counted_with_best(trained.checkpoint) if personal else {},
     )
     metrics = {} if evidence is None else evidence.metrics()
     write_model_folder(folder, weights, about, model_card(about, metrics))

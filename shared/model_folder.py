@@ -78,6 +78,9 @@ class ModelFolder:
         groups, fixed on internal validation; a patient above a cut is in the group beyond it.
     inputs : TrainingInputs
         What the training patients looked like.
+    own_rounds : mapping of str to int
+        Where the algorithm is personal: site -> the round whose own part, which lies at that site
+        alone, goes with this model.
     """
 
     plan: Plan
@@ -88,6 +91,7 @@ class ModelFolder:
     provenance: Provenance
     risk_cuts: Mapping[SurvivalTask, tuple[float, ...]] = field(default_factory=dict)
     inputs: TrainingInputs = field(default_factory=TrainingInputs)
+    own_rounds: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_model_folder(folder: Path, weights: Weights, about: ModelFolder, card: str) -> None:
