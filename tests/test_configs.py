@@ -11,7 +11,7 @@ from client.site_file import read_site_file
 from server.layout import CoordinatorSettings
 from server.provision import Request as ProvisionRequest
 from shared.config import ConfigurationError, build
-from simulation.settings import SimulationSettings, settings_from
+from simulation.settings import CohortSettings, SimulationSettings, settings_from
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 GROUPS = sorted(
@@ -43,6 +43,15 @@ def test_the_published_size_is_the_default() -> None:
     assert patients.pop("external") == 80
     assert sum(patients.values()) == 308
     assert len(patients) == 5
+
+
+def test_the_smoke_run_is_small_and_takes_a_folder_too() -> None:
+    smoke = settings("+experiment=smoke")
+    assert smoke.cohort.settings is not None
+    assert sum(dict(smoke.cohort.settings.patients).values()) == 55
+    own = settings("+experiment=smoke", "cohort=folder", "cohort.root=somewhere")
+    assert own.cohort == CohortSettings("folder", Path("somewhere"))
+    assert own.plan == smoke.plan
 
 
 def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
