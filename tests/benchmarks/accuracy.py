@@ -6,6 +6,9 @@ seed's models on the other cohorts' patients too (`tests.benchmarks.wide`); and 
 ``outputs/accuracy/accuracy.md``: mean and interval by method, and every goal with its verdict
 (`tests.benchmarks.goals`). A run that is there is not run again; words after the command go to
 every run. ``--seeds N`` takes the first N, ``--without-robustness`` leaves the second part out.
+
+``--phantom`` takes cohorts of another generator (`tests.benchmarks.phantom`), on which nothing was
+chosen, and writes ``outputs/phantom/accuracy.md``, without robustness.
 """
 
 import argparse
@@ -37,32 +40,34 @@ from tests.benchmarks.goals import (
     goals,
     values_of,
 )
-from tests.benchmarks.internal import internal_run
+from tests.benchmarks.internal import cohort_words, internal_run, run_name
 from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words
+from tests.benchmarks.phantom.write import write_phantom
 from tests.benchmarks.robustness import lacking_run, train_lacking
 from tests.benchmarks.wide import judge_widely, read_cohort
 
-Seeds = Sequence[tuple[int, int]]
+Seeds = Sequence[tuple[int | Path, int]]
 
 # (cohort, run): the default cohort first. Choices were made on 100, 101 and 107 to 109, and results
 # seen on 102 and 103: none of these is here.
 SEEDS = ((62, 0), (64, 1), (104, 2), (105, 3), (106, 4))
+PHANTOM_SEEDS = (1, 2, 3)
 COHORTS = ("training", *EVERYWHERE)
 METHODS = ("oracle", "pooled", "radiomics", FEDERATED, "local")
 
 
 def run_seed(
-    cohort: int, seed: int, folder: Path, words: Sequence[str]
+    cohort: int | Path, seed: int, folder: Path, words: Sequence[str]
 ) -> tuple[Mapping[str, Any], float]:
     """Return the ``methods`` of one run's metrics.json, and its minutes; run it if need be.
 
     NaN minutes of a run that was not begun and ended here.
     """
-    output = folder / f"cohort_{cohort}_seed_{seed}"
-    took = folder / f"cohort_{cohort}_seed_{seed}_minutes.json"
+    output = folder / run_name(cohort, seed)
+    took = folder / f"{run_name(cohort, seed)}_minutes.json"
     if not (output / "metrics.json").is_file():
         fresh, began = not output.exists(), time.perf_counter()
-        command = [sys.executable, "simulation/run.py", f"cohort.settings.seed={cohort}"]
+        command = [sys.executable, "simulation/run.py", *cohort_words(cohort)]
         command += [f"seed={seed}", f"output_dir={output}", "keep_state=true", *words]
         subprocess.run(command, cwd=REPOSITORY, check=True)
         minutes = (time.perf_counter() - began) / 60
@@ -75,16 +80,17 @@ def run_seed(
 
 def judge_all_widely(folder: Path, seeds: Seeds, words: Sequence[str]) -> list[Mapping[str, Any]]:
     """Return of each seed what its models do on all cohorts' patients; judge them if need be."""
-    targets = [folder / f"cohort_{cohort}_seed_{seed}_wide.json" for cohort, seed in seeds]
+    names = [run_name(*pair) for pair in seeds]
+    targets = [folder / f"{name}_wide.json" for name in names]
     if not all(target.is_file() for target in targets):
         runs = [internal_run(folder, "wide", *pair, words, "federated") for pair in seeds]
         cohorts = [
-            read_cohort(str(cohort), run.settings, folder / "wide" / str(cohort))
-            for (cohort, _), run in zip(seeds, runs, strict=True)
+            read_cohort(name, run.settings, folder / "wide" / name)
+            for name, run in zip(names, runs, strict=True)
         ]
         context = multiprocessing.get_context("forkserver")
         with ProcessPoolExecutor(2, mp_context=context, initializer=end_with_parent) as pool:
-            states = [folder / f"cohort_{cohort}_seed_{seed}" / STATE for cohort, seed in seeds]
+            states = [folder / name / STATE for name in names]
             found = pool.map(judge_widely, cohorts, [cohorts] * len(cohorts), states)
             for target, figures in zip(targets, found, strict=True):
                 write_durably(target, json.dumps(figures, indent=2).encode())
@@ -136,23 +142,31 @@ def _row(goal: Goal) -> str:
     return f"| {goal.line} | {goal.what} | {reached} | {verdict} |"
 
 
+def phantoms(number: int) -> Seeds:
+    """Return the first cohorts of the other generator, each written if it is not there."""
+    root = REPOSITORY / "data"
+    return [(write_phantom(s, root / f"phantom-{s}"), s) for s in PHANTOM_SEEDS[:number]]
+
+
 def main() -> None:
     """Run what is missing, write the table and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    parser.add_argument("--folder", type=Path, default=REPOSITORY / "outputs" / "accuracy")
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--without-robustness", action="store_true")
+    parser.add_argument("--phantom", action="store_true")
     arguments, words = parser.parse_known_args()
-    folder = arguments.folder.resolve()
+    name = "phantom" if arguments.phantom else "accuracy"
+    folder = (arguments.folder or REPOSITORY / "outputs" / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     results, minutes, robust = [], [], []
     text = ""
-    seeds = SEEDS[: arguments.seeds]
+    seeds = phantoms(arguments.seeds) if arguments.phantom else SEEDS[: arguments.seeds]
     for cohort, seed in seeds:
         methods, took = run_seed(cohort, seed, folder, words)
         results.append(methods)
         minutes.append(took)
-        if not arguments.without_robustness:
+        if not (arguments.without_robustness or isinstance(cohort, Path)):
             run = lacking_run(folder, cohort, seed, words)
             if not run.done:
                 train_lacking(run)

@@ -84,10 +84,22 @@ class InternalRun:
         return read
 
 
+def cohort_words(cohort: int | Path) -> list[str]:
+    """Return the words that name a cohort: by the generator's seed, or the federation's folder."""
+    if isinstance(cohort, Path):
+        return ["cohort=folder", f"cohort.root={cohort}"]
+    return [f"cohort.settings.seed={cohort}"]
+
+
+def run_name(cohort: int | Path, seed: int) -> str:
+    """Return what the files of a run on a cohort are called."""
+    return f"cohort_{cohort.name if isinstance(cohort, Path) else cohort}_seed_{seed}"
+
+
 def internal_run(
-    folder: Path, name: str, cohort: int, seed: int, words: Sequence[str], method: Method
+    folder: Path, name: str, cohort: int | Path, seed: int, words: Sequence[str], method: Method
 ) -> InternalRun:
-    """Return the run of a cohort's seed and a run's seed, configured by Hydra's words.
+    """Return the run of a cohort (`cohort_words`) and a run's seed, configured by Hydra's words.
 
     Raises
     ------
@@ -95,15 +107,14 @@ def internal_run(
         A word that the configuration does not know, or a value that it refuses.
     """
     here = [f"data_dir={REPOSITORY / 'data'}", f"cache_dir={REPOSITORY / 'cache'}"]
-    own = [f"cohort.settings.seed={cohort}", f"seed={seed}"]
+    own = [*cohort_words(cohort), f"seed={seed}"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("simulation", [*here, *own, *words])
     settings = settings_from(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
     decisive = f"{method} {identity(config)}"
     digest = hashlib.blake2b(decisive.encode(), digest_size=6).hexdigest()
-    return InternalRun(
-        settings, method, folder / name / f"cohort_{cohort}_seed_{seed}_{digest}.json"
-    )
+    path = folder / name / f"{run_name(cohort, seed)}_{digest}.json"
+    return InternalRun(settings, method, path)
 
 
 class Cohorts:

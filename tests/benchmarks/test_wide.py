@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from simulation.methods import groups
-from simulation.settings import CohortSettings
 from simulation.training import federation_settings, train_method
 from tests.benchmarks.goals import METRICS, OUTSIDE, UNSEEN
 from tests.benchmarks.internal import internal_run
@@ -21,11 +20,11 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> list[WholeCohort]:
     words = ["+experiment=smoke", "rounds=1", f"cache_dir={folder / 'cache'}", "workers=1"]
     # So few train that radiomics, tested elsewhere, is not fitted: it would take most of the time.
     words.append("training_fraction=0.3")
-    settings = internal_run(folder, "small", 1, 0, words, "federated").settings
     made = []
     for seed in range(3):
         root = write_cohort(folder / str(seed), seed)
-        own = replace(settings, cohort=CohortSettings("folder", root), preprocessing=SMALL)
+        settings = internal_run(folder, "small", root, 0, words, "federated").settings
+        own = replace(settings, preprocessing=SMALL)
         made.append(read_cohort(str(seed), own, folder / "scratch"))
     return made
 

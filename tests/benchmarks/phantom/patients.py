@@ -1,0 +1,75 @@
+"""The patients of each site: their codes, traits, labels and true risks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tests.benchmarks.phantom.outcomes import draw_labels, true_risk
+from tests.benchmarks.phantom.sites import SITES, Site
+from tests.benchmarks.phantom.traits import Traits, draw_traits, traits_of
+
+_MVI_UNKNOWN = 0.10
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient before the scan.
+
+    Attributes
+    ----------
+    patient_id : str
+        Says nothing of the order in which patients were drawn.
+    traits : Traits
+    seed : tuple of int
+        Of the patient's own random numbers: the cohort's seed, the site's and the patient's place.
+    """
+
+    patient_id: str
+    traits: Traits
+    seed: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """One site with its patients.
+
+    Attributes
+    ----------
+    site : Site
+    patients : tuple of Patient
+        In the order in which they were drawn.
+    clinical : pandas.DataFrame
+        What the site knows, in the contract's columns; one row a patient, sorted by code.
+    truth : pandas.DataFrame
+        Codes, site and true risks, one row a patient, in the order of `patients`.
+    """
+
+    site: Site
+    patients: tuple[Patient, ...]
+    clinical: pd.DataFrame
+    truth: pd.DataFrame
+
+
+def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment]:
+    """Draw the patients of every site; the same for the same seed and sites."""
+    return [_enrol_at(site, place, seed) for place, site in enumerate(sites)]
+
+
+def _enrol_at(site: Site, place: int, seed: int) -> Enrolment:
+    rng = np.random.default_rng((seed, place))
+    table = draw_traits(site.patients, site.case_mix, rng)
+    risk = true_risk(table)
+    clinical = draw_labels(risk, rng)
+    codes = [f"{site.code}-{number:03d}" for number in rng.permutation(site.patients) + 1]
+    clinical.loc[rng.random(site.patients) < _MVI_UNKNOWN, "mvi"] = pd.NA
+    clinical.insert(0, "patient_id", codes)
+    truth = risk.table()
+    truth.insert(0, "patient_id", codes)
+    truth.insert(1, "site", site.name)
+    patients = tuple(
+        Patient(code, traits, (seed, place, index))
+        for index, (code, traits) in enumerate(zip(codes, traits_of(table), strict=True))
+    )
+    return Enrolment(site, patients, clinical.sort_values("patient_id"), truth)
