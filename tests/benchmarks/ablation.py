@@ -6,7 +6,8 @@ institutions, never on the external site, and writes ``outputs/ablation/ablation
 interval, and the paired difference to the default. What is there is not run again: delete the
 folder after a change of the code. Words after the command go to every variant; ``--variants``
 takes some by name, ``--seeds N`` the first N, ``--method pooled`` trains with all patients in one
-place, ``--method local/site_1`` at that site alone.
+place, ``--method local/site_1`` at that site alone, ``--phantom`` takes cohorts of another
+generator (`tests.benchmarks.phantom`), in ``outputs/phantom_ablation``.
 """
 
 import argparse
@@ -27,8 +28,10 @@ from tests.benchmarks.internal import (
     Cohorts,
     InternalRun,
     Method,
+    Seeds,
     everybody,
     internal_run,
+    phantoms,
     train_and_judge,
 )
 from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words, values_or_nan
@@ -36,7 +39,7 @@ from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words, values_or_
 VARIANTS = Path(__file__).with_suffix(".yaml")
 DEFAULT = "default"
 # (cohort, run): none of those on which `accuracy` reports.
-SEEDS = ((100, 0), (101, 1), (107, 2), (108, 3), (109, 4))
+SEEDS: Seeds = ((100, 0), (101, 1), (107, 2), (108, 3), (109, 4))
 NAMES = {
     "os_c_index": "OS C-index",
     "rfs_c_index": "RFS C-index",
@@ -156,20 +159,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--method", choices=get_args(Method), default="federated")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=REPOSITORY / "outputs" / "ablation")
+    parser.add_argument("--phantom", action="store_true")
+    parser.add_argument("--folder", type=Path)
     arguments, words = parser.parse_known_args()
-    folder = arguments.folder.resolve() / arguments.method
+    root = REPOSITORY / "outputs" / ("phantom_ablation" if arguments.phantom else "ablation")
+    root = (arguments.folder or root).resolve()
+    folder = root / arguments.method
+    cohorts = phantoms() if arguments.phantom else SEEDS
     runs = {
         name: [
             internal_run(folder, name, cohort, seed, [*words, *own], arguments.method)
-            for cohort, seed in SEEDS
+            for cohort, seed in cohorts
         ]
         for name, own in read_variants(arguments.file, arguments.variants).items()
     }
     run_missing(runs, arguments.seeds, arguments.workers)
     text = table({name: own[: arguments.seeds] for name, own in runs.items()}, arguments.method)
     name = "ablation" if arguments.method == "federated" else f"ablation_{arguments.method}"
-    target = arguments.folder / f"{name.replace('/', '_')}.md"
+    target = root / f"{name.replace('/', '_')}.md"
     target.write_text(text, encoding="utf-8")
     print(text)
 
