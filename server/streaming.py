@@ -80,22 +80,25 @@ class StreamingGrid(Grid):
     ) -> Iterator[Message]:
         """Send messages and yield one reply to each, in the order of arrival.
 
-        Nothing is sent before the first reply is asked for.
+        Nothing is sent before the first reply is asked for. Who has answered is not late because
+        the replies before took long to be taken in: after the deadline, what is there is fetched.
         """
         waiting = self._send(list(messages))
         began = time.monotonic()
         end = float("inf") if timeout is None else began + timeout
         activated, looked = self._activations() if waiting else {}, began
-        while waiting and time.monotonic() < end:
-            before = len(waiting)
+        while waiting:
+            overdue, before = time.monotonic() >= end, len(waiting)
             for message_id, message in list(waiting.items()):
                 reply = self._reply_to(message_id, message)
                 if reply is not None:
                     del waiting[message_id]
                     yield reply
                     reply = None  # taken in: it must not stay while the next one comes
+            if overdue and len(waiting) == before:
+                break
             now = time.monotonic()
-            if waiting and now - looked > _LOOK_FOR_RESTARTS_EVERY_S:
+            if waiting and not overdue and now - looked > _LOOK_FOR_RESTARTS_EVERY_S:
                 activated, looked = self._send_again(waiting, activated), now
             if waiting and len(waiting) == before:
                 time.sleep(max(0.0, min(_pause(now - began), end - now)))
