@@ -171,7 +171,9 @@ def use_own_part(
     """
     if about.plan.algorithm.personal == "none":
         if site_file is not None:
-            raise ConfigurationError(f"site={site_file}: all sites use this model alike: leave it")
+            raise ConfigurationError(
+                f"site={site_file}: sites use this model alike; leave site= out"
+            )
         return None, []
     average = "this is the prediction of the average, whose thresholds are the sites'."
     if site_file is None:
