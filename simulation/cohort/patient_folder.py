@@ -30,7 +30,7 @@ def write_patient(settings: SyntheticCohortSettings, patient: Patient, root: Pat
     partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL}")
     partial.mkdir(parents=True)
     try:
-        _write_scan(render(settings, patient), partial)
+        write_scan(render(settings, patient), partial)
         if not folder.exists():
             partial.rename(folder)
     finally:
@@ -43,15 +43,18 @@ def remove_partial_folders(root: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_scan(scan: Scan, folder: Path) -> None:
+def write_scan(scan: Scan, folder: Path, *, compression_level: int = -1) -> None:
+    """Write a patient's phases and mask; -1 is ITK's own level of compression."""
     for phase, volume in scan.phases.items():
-        _write_volume(volume, scan, folder / f"{phase}.nii.gz")
-    _write_volume(scan.mask, scan, folder / "mask.nii.gz")
+        _write_volume(volume, scan, folder / f"{phase}.nii.gz", compression_level)
+    _write_volume(scan.mask, scan, folder / "mask.nii.gz", compression_level)
 
 
-def _write_volume(volume: NDArray[np.int16] | NDArray[np.uint8], scan: Scan, path: Path) -> None:
+def _write_volume(
+    volume: NDArray[np.int16] | NDArray[np.uint8], scan: Scan, path: Path, compression_level: int
+) -> None:
     image = SimpleITK.GetImageFromArray(volume)
     image.SetSpacing(scan.spacing_mm)
     image.SetOrigin(scan.origin_mm)
     # ITK leaves time and name out of the gzip header: the same patient gives the same bytes.
-    SimpleITK.WriteImage(image, str(path), useCompression=True)
+    SimpleITK.WriteImage(image, str(path), useCompression=True, compressionLevel=compression_level)

@@ -151,7 +151,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     results, minutes, robust = [], [], []
     text = ""
-    seeds = (phantoms() if arguments.phantom else SEEDS)[: arguments.seeds]
+    seeds = phantoms(arguments.seeds) if arguments.phantom else SEEDS[: arguments.seeds]
     for cohort, seed in seeds:
         methods, took = run_seed(cohort, seed, folder, words)
         results.append(methods)

@@ -89,10 +89,10 @@ class InternalRun:
         return read
 
 
-def phantoms() -> Seeds:
-    """Return the cohorts of the other generator, each written if it is not there."""
+def phantoms(number: int = len(PHANTOM_SEEDS)) -> Seeds:
+    """Return the first cohorts of the other generator, each written if it is not there."""
     root = REPOSITORY / "data"
-    return [(write_phantom(seed, root / f"phantom-{seed}"), seed) for seed in PHANTOM_SEEDS]
+    return [(write_phantom(s, root / f"phantom-{s}"), s) for s in PHANTOM_SEEDS[:number]]
 
 
 def cohort_words(cohort: int | Path) -> list[str]:

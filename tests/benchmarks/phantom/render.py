@@ -1,12 +1,10 @@
 """A drawn patient made into volumes: body, tumour, phases, scanner."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+from simulation.cohort.render import Scan
 from tests.benchmarks.phantom.anatomy import Tissue, draw_body, paint_body
 from tests.benchmarks.phantom.arrays import Box, Field, Labels
 from tests.benchmarks.phantom.contrast import draw_moment, draw_uptake
@@ -21,26 +19,6 @@ from tests.benchmarks.phantom.vessels import draw_branches, paint_branches
 _PARENCHYMA_MM = 14
 # The mask is drawn on this phase: the others may have been taken in another breath.
 _MASKED_PHASE: Phase = "portal_venous"
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One patient's volumes on one grid.
-
-    Attributes
-    ----------
-    phases : mapping of str to numpy.ndarray
-        int16 HU, shape (D, H, W).
-    mask : numpy.ndarray
-        0 background, 1 liver, 2 tumour; uint8, shape (D, H, W).
-    spacing_mm, origin_mm : tuple of float
-        (x, y, z), LPS; axes are those of the world.
-    """
-
-    phases: Mapping[Phase, NDArray[np.int16]]
-    mask: NDArray[np.uint8]
-    spacing_mm: tuple[float, float, float]
-    origin_mm: tuple[float, float, float]
 
 
 def render(patient: Patient, site: Site) -> Scan:
