@@ -1,9 +1,10 @@
-"""What every site measures on a lesion: the names, their order, and what each one is.
+"""What every site measures on a lesion and its liver: the names, their order, what each one is.
 
 They are the signs that radiologists read for liver cancer (LI-RADS v2018; Renzulli et al.,
 Radiology 2016;279:432; Banerjee et al., Hepatology 2015;62:792): size, number, margin,
-arterial rim, washout, capsule, necrosis, enhancement around the tumour.
-`client.imaging.measurements` takes them from mask and scan at preparation.
+arterial rim, washout, capsule, necrosis, enhancement around the tumour. And the liver's surface,
+whose nodules tell the cirrhosis of which patients die as much as of the tumour (Smith et al.,
+Radiology 2016;280:771). `client.imaging.measurements` takes them from mask and scan at preparation.
 
 How they are taken was developed in sight of this project's synthetic patients: their generator's
 signs, on one development cohort with its external site, told which sign was not read well yet.
@@ -19,6 +20,7 @@ SHAPE_MEASUREMENTS: tuple[str, ...] = (
     "satellites",
     "other_tumours",
     "non_enhancing_fraction",
+    "log_liver_nodularity_mm",
 )
 
 # Of each phase: the enhancing tissue's contrast to the liver, and what a band beneath the

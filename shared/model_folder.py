@@ -31,7 +31,7 @@ METADATA_FILE = "configs/metadata.json"
 INFERENCE_FILE = "configs/inference.json"
 MANIFEST_FILE = "manifest.json"
 REQUIRED_FILES = (WEIGHTS_FILE, CONFIG_FILE, METADATA_FILE, INFERENCE_FILE)
-SCHEMA = 2
+SCHEMA = 3
 
 
 class ModelFolderError(RuntimeError):

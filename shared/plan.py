@@ -64,8 +64,8 @@ class OptimisationSettings:
     intercept_learning_rate: float = 1.0
     final_learning_rate: float = 0.02
     weight_decay: float = 0.02
-    shared_ridge: float = 0.3
-    own_ridge: float = 1.0
+    shared_ridge: float = 0.5
+    own_ridge: float = 0.5
     max_grad_norm: float = 5.0
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from client.imaging.errors import ImagingError
 from client.imaging.grid import Grid, Scan, Volume
 from client.imaging.lattice import Lattice, Near, read_near
 from client.imaging.lesion import Lesion
+from client.imaging.liver_surface import nodularity_mm
 from client.imaging.measurements import measure
 from client.imaging.roi import Roi
 from client.imaging.tumours import Tumours
@@ -68,6 +69,7 @@ class Frame:
         The mask on the lattice.
     lesion : Lesion
         The largest tumour on the mask's own grid.
+    liver_nodularity_mm : float
     settings : PreprocessingSettings
     space : str or None
         The mask's frame of reference, where it tells one.
@@ -76,6 +78,7 @@ class Frame:
     lattice: Lattice
     labels: NDArray[np.uint8]
     lesion: Lesion
+    liver_nodularity_mm: float
     settings: PreprocessingSettings
     space: str | None = None
 
@@ -99,7 +102,8 @@ class Frame:
                 f"the tumour is smaller than a voxel of {lattice.spacing_mm:g} mm: a stray mark?",
                 file,
             )
-        return cls(lattice, labels, Lesion.of(mask, tumours), settings, mask.grid.space)
+        lesion = Lesion.of(mask, tumours)
+        return cls(lattice, labels, lesion, nodularity_mm(mask), settings, mask.grid.space)
 
     def bring_in(self, scan: Scan, file: Path) -> PhaseInFrame:
         """Return a phase in the frame.
@@ -154,7 +158,8 @@ class Frame:
             if phase in phases:
                 stacked[index] = normalise(phases[phase].hu, self.labels, self.settings)
                 present[index] = 1
-        measured = measure(self.lesion, {name: phase.lesion_hu for name, phase in phases.items()})
+        lesion_hu = {name: phase.lesion_hu for name, phase in phases.items()}
+        measured = measure(self.lesion, self.liver_nodularity_mm, lesion_hu)
         return Roi(stacked, self.labels, present, self.lattice.spacing_mm, measured)
 
 

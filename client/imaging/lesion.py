@@ -71,7 +71,7 @@ class Lesion:
         box = (z, y, x)
         blocks = np.maximum(1, (_WORKING_MM / spacing_mm + 1e-3).astype(int))
         blocks = np.minimum(blocks, stop - start)
-        share = _in_blocks(tumours.inside(tumours.largest, box), blocks)
+        share = in_blocks(tumours.inside(tumours.largest, box), blocks)
         # A tumour thinner than half a block is still somewhere.
         tumour = share >= min(0.5, float(share.max()))
         grid = mask.grid.part(box, (int(blocks[2]), int(blocks[1]), int(blocks[0])))
@@ -79,7 +79,7 @@ class Lesion:
         return cls(
             grid=grid,
             tumour=tumour,
-            liver=(_in_blocks(mask.voxels[box] == LIVER_LABEL, blocks) >= 0.5) & ~tumour,
+            liver=(in_blocks(mask.voxels[box] == LIVER_LABEL, blocks) >= 0.5) & ~tumour,
             depth_mm=depth_mm,
             upright=_upright(depth_mm, _spacing(grid)),
             gaps_mm=_gaps(tumours, spacing_mm),
@@ -158,7 +158,7 @@ def signed_depth(inside: Mask, spacing_mm: FloatArray) -> FloatArray:
     return np.asarray(depth_mm, dtype=np.float64)
 
 
-def _in_blocks(mask: Mask, blocks: NDArray[np.int64]) -> FloatArray:
+def in_blocks(mask: Mask, blocks: NDArray[np.int64]) -> FloatArray:
     """Return which part of each block of whole voxels a mask fills."""
     d, h, w = (int(n) for n in np.array(mask.shape) // blocks)
     a, b, c = (int(n) for n in blocks)

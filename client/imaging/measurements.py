@@ -1,4 +1,4 @@
-"""A lesion's measurements: few, each with a unit and a meaning, from mask and scan.
+"""A lesion's and its liver's measurements: few, each with a unit and a meaning, from mask and scan.
 
 Inside the tumour every phase is described by three tissues: enhancing tissue of one contrast,
 a band beneath the margin that has more (rim in the arterial phase, capsule later), and tissue
@@ -42,14 +42,19 @@ _FEWEST_VOXELS = 20
 # Liver this far from the tumour is the reference; nearer where there is too little of it.
 _REFERENCE_MM = ((14.0, 200), (9.0, 100), (5.0, 30), (0.0, 1))
 _MOST_NODULES = 3
+_LEAST_NODULARITY_MM = 0.05
 
 
-def measure(lesion: Lesion, phases_hu: Mapping[Phase, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return all measurements of a lesion.
+def measure(
+    lesion: Lesion, liver_nodularity_mm: float, phases_hu: Mapping[Phase, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Return all measurements of a lesion and its liver.
 
     Parameters
     ----------
     lesion : Lesion
+    liver_nodularity_mm : float
+        From `client.imaging.liver_surface`; NaN where it is unknown.
     phases_hu : mapping of Phase to ndarray, shape (D, H, W)
         Those that were acquired, on the lesion's grid (`Lesion.sample`).
 
@@ -66,6 +71,9 @@ def measure(lesion: Lesion, phases_hu: Mapping[Phase, NDArray[np.float32]]) -> N
         "log_solidity": lesion.log_solidity(),
         "satellites": min(satellites, _MOST_NODULES),
         "other_tumours": min(len(lesion.gaps_mm) - satellites, _MOST_NODULES),
+        "log_liver_nodularity_mm": float(
+            np.log(np.maximum(liver_nodularity_mm, _LEAST_NODULARITY_MM))
+        ),
     }
     reference = _reference(lesion)
     levels = {phase: _level(hu, reference) for phase, hu in phases_hu.items()}

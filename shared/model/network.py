@@ -30,7 +30,7 @@ class MultiTaskNet(nn.Module):
     clinical variables of the study, if it names any. Beside them stands what a 3D DenseNet
     sees, its maps pooled over tumour core, rim and ring apart (`shared.regions`) and
     standardised (`Centre`). The three outcomes go with the same signs, so each head is what all
-    share and a smaller part of its own; the penalty (`ridge`) holds both near zero.
+    share and a part of its own; the penalty (`ridge`) holds both near zero.
 
     Parameters
     ----------

@@ -199,13 +199,13 @@ def test_without_a_trunk_the_heads_read_the_measurements_alone() -> None:
 
 
 def test_the_penalty_is_half_the_weighted_squares() -> None:
-    """Weights of 1 over 15 measurements: (0.5 * 15 + 2 * 3 * 15) / 2 = 48.75."""
+    """Weights of 1 over 16 measurements: (0.5 * 16 + 2 * 3 * 16) / 2 = 52."""
     model = MultiTaskNet(ModelSettings(trunk="none"), BASELINE)
     for name, parameter in model.heads.named_parameters():
         if name.endswith("weight"):
             torch.nn.init.ones_(parameter)
-    assert len(MEASUREMENTS) == 15
-    assert float(model.ridge(0.5, 2.0).detach()) == pytest.approx(48.75)
+    assert len(MEASUREMENTS) == 16
+    assert float(model.ridge(0.5, 2.0).detach()) == pytest.approx(52)
 
 
 def test_an_unknown_measurement_takes_its_conditional_mean() -> None:

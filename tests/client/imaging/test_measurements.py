@@ -14,6 +14,7 @@ from client.imaging.tumours import Tumours
 from shared.measurements import MEASUREMENTS
 
 EDGE_MM = 80.0
+NODULARITY_MM = 0.4
 LIVER_HU = {"arterial": 65.0, "portal_venous": 110.0, "delayed": 90.0}
 Array = NDArray[np.float64]
 
@@ -46,7 +47,8 @@ def measured(lesion: Lesion, hu: dict[str, Array], on: Grid) -> dict[str, float]
         phase: lesion.sample(Volume(values.astype(np.float32), on), (-100.0, 300.0))
         for phase, values in hu.items()
     }
-    return dict(zip(MEASUREMENTS, measure(lesion, phases).tolist(), strict=True))  # type: ignore[arg-type]
+    values = measure(lesion, NODULARITY_MM, phases)  # type: ignore[arg-type]
+    return dict(zip(MEASUREMENTS, values.tolist(), strict=True))
 
 
 def plain(on: Grid) -> dict[str, Array]:
