@@ -40,10 +40,15 @@ class MultiTaskNet(nn.Module):
         for the Cox loss.
     """
 
+    told: Tensor
+
     def __init__(self, settings: ModelSettings, baseline: Tensor) -> None:
         super().__init__()
         self.settings = settings
         self.standardise = Standardise(len(settings.clinical_variables))
+        told = [name not in settings.withheld_measurements for name in MEASUREMENTS]
+        told += [True] * len(settings.clinical_variables)
+        self.register_buffer("told", torch.tensor(told), persistent=False)
         features = len(settings.clinical_variables)
         features += len(MEASUREMENTS) if settings.measurements else 0
         if settings.trunk != "none":
@@ -75,7 +80,7 @@ class MultiTaskNet(nn.Module):
 
     def features(self, batch: RoiBatch) -> Tensor:
         """Return the features that all heads share, shape (B, F)."""
-        standardised = cast(Tensor, self.standardise(batch.head_inputs))
+        standardised = cast(Tensor, self.standardise(batch.head_inputs)) * self.told
         read = standardised if self.settings.measurements else standardised[:, len(MEASUREMENTS) :]
         if self.settings.trunk == "none":
             return read

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from shared.measurements import MEASUREMENTS
 from shared.model.features import DIRECT_FEATURE_NAMES, check_clinical_variables
 
 # Channels of the trunk come in so many groups, each normalised apart.
@@ -28,6 +29,9 @@ class ModelSettings:
     measurements : bool
         Whether the heads read the lesion's measurements; without them a model shows what its
         trunk learns by itself.
+    withheld_measurements : tuple of str
+        Names among `MEASUREMENTS` that the heads are not told all the same: what a sign is worth,
+        or one that a federation does not trust, as where livers are outlined in different ways.
     embedding : int
         Width of the layer that condenses the pooled trunk features, after they are standardised.
     embedding_scale : float
@@ -57,6 +61,7 @@ class ModelSettings:
     bottleneck: int = 2
     trunk: Trunk = "densenet"
     measurements: bool = True
+    withheld_measurements: tuple[str, ...] = ()
     embedding: int = 8
     embedding_scale: float = 0.3
     dropout: float = 0.5
@@ -80,6 +85,11 @@ class ModelSettings:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")
         if self.init_features % GROUPS or self.growth_rate % GROUPS:
             raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
+        strange = set(self.withheld_measurements) - set(MEASUREMENTS)
+        if strange:
+            raise ValueError(
+                f"withheld_measurements: {sorted(strange)} are none of {list(MEASUREMENTS)}"
+            )
         check_clinical_variables(self.clinical_variables)
 
     @property

@@ -198,6 +198,26 @@ def test_without_a_trunk_the_heads_read_the_measurements_alone() -> None:
         assert model.features(batch).shape == (3, len(MEASUREMENTS))
 
 
+def test_a_withheld_measurement_decides_nothing() -> None:
+    settings = ModelSettings(trunk="none", withheld_measurements=("satellites",))
+    model, batch = network(settings), roi_batch()
+    for parameter in model.heads.parameters():
+        torch.nn.init.ones_(parameter)
+    changed = batch.measurements.clone()
+    changed[:, MEASUREMENTS.index("satellites")] += 1
+    with torch.no_grad():
+        assert torch.equal(model(batch)["os"], model(replace(batch, measurements=changed))["os"])
+    changed[:, MEASUREMENTS.index("satellites") + 1] += 1
+    with torch.no_grad():
+        told = model(replace(batch, measurements=changed))["os"]
+        assert not torch.equal(model(batch)["os"], told)
+
+
+def test_what_nobody_measures_cannot_be_withheld() -> None:
+    with pytest.raises(ValueError, match=r"withheld_measurements.*'size'"):
+        ModelSettings(withheld_measurements=("size",))
+
+
 def test_the_penalty_is_half_the_weighted_squares() -> None:
     """Weights of 1 over 16 measurements: (0.5 * 16 + 2 * 3 * 16) / 2 = 52."""
     model = MultiTaskNet(ModelSettings(trunk="none"), BASELINE)
