@@ -6,8 +6,8 @@ institutions, never on the external site, and writes ``outputs/ablation/ablation
 interval, and the paired difference to the default. What is there is not run again: delete the
 folder after a change of the code. Words after the command go to every variant; ``--variants``
 takes some by name, ``--seeds N`` the first N, ``--method pooled`` trains with all patients in one
-place, ``--method local/site_1`` at that site alone, ``--phantom`` takes cohorts of another
-generator (`tests.benchmarks.phantom`), in ``outputs/phantom_ablation``.
+place, ``--method local/site_1`` at that site alone, ``--generator phantom`` or ``cirrhotic`` takes
+cohorts of another generator (`tests.benchmarks.foreign`), in ``outputs/<generator>_ablation``.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import yaml
 
 from client.processes import end_with_parent
 from simulation.pipeline import USER_ERRORS
+from tests.benchmarks.foreign import CHOSEN_ON, Generator, foreign_cohorts
 from tests.benchmarks.internal import (
     METRICS,
     UNSEEN_PREFIX,
@@ -31,7 +32,6 @@ from tests.benchmarks.internal import (
     Seeds,
     everybody,
     internal_run,
-    phantoms,
     train_and_judge,
 )
 from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words, values_or_nan
@@ -159,13 +159,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--method", choices=get_args(Method), default="federated")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--phantom", action="store_true")
+    parser.add_argument("--generator", choices=get_args(Generator))
     parser.add_argument("--folder", type=Path)
     arguments, words = parser.parse_known_args()
-    root = REPOSITORY / "outputs" / ("phantom_ablation" if arguments.phantom else "ablation")
+    foreign = arguments.generator
+    root = REPOSITORY / "outputs" / (f"{foreign}_ablation" if foreign else "ablation")
     root = (arguments.folder or root).resolve()
     folder = root / arguments.method
-    cohorts = phantoms() if arguments.phantom else SEEDS
+    cohorts: Seeds = foreign_cohorts(foreign, CHOSEN_ON) if foreign else SEEDS
     runs = {
         name: [
             internal_run(folder, name, cohort, seed, [*words, *own], arguments.method)

@@ -7,8 +7,9 @@ seed's models on the other cohorts' patients too (`tests.benchmarks.wide`); and 
 (`tests.benchmarks.goals`). A run that is there is not run again; words after the command go to
 every run. ``--seeds N`` takes the first N, ``--without-robustness`` leaves the second part out.
 
-``--phantom`` takes cohorts of another generator (`tests.benchmarks.phantom`), on which nothing was
-chosen, and writes ``outputs/phantom/accuracy.md``, without robustness.
+``--generator phantom`` or ``cirrhotic`` takes cohorts of another generator
+(`tests.benchmarks.foreign`), on which nothing was chosen, and writes
+``outputs/<generator>/accuracy.md``, without robustness.
 """
 
 import argparse
@@ -20,13 +21,14 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from client.processes import end_with_parent
 from shared.durable_file import write_durably
 from shared.run_folder import STATE
+from tests.benchmarks.foreign import TOLD_OF, Generator, foreign_cohorts
 from tests.benchmarks.goals import (
     EVERYWHERE,
     FEDERATED,
@@ -40,7 +42,7 @@ from tests.benchmarks.goals import (
     goals,
     values_of,
 )
-from tests.benchmarks.internal import Seeds, cohort_words, internal_run, phantoms, run_name
+from tests.benchmarks.internal import Seeds, cohort_words, internal_run, run_name
 from tests.benchmarks.over_seeds import REPOSITORY, Values, in_words
 from tests.benchmarks.robustness import lacking_run, train_lacking
 from tests.benchmarks.wide import judge_widely, read_cohort
@@ -144,14 +146,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--without-robustness", action="store_true")
-    parser.add_argument("--phantom", action="store_true")
+    parser.add_argument("--generator", choices=get_args(Generator))
     arguments, words = parser.parse_known_args()
-    name = "phantom" if arguments.phantom else "accuracy"
-    folder = (arguments.folder or REPOSITORY / "outputs" / name).resolve()
+    foreign = arguments.generator
+    folder = (arguments.folder or REPOSITORY / "outputs" / (foreign or "accuracy")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     results, minutes, robust = [], [], []
     text = ""
-    seeds = phantoms(arguments.seeds) if arguments.phantom else SEEDS[: arguments.seeds]
+    seeds: Seeds = SEEDS[: arguments.seeds]
+    if foreign:
+        seeds = foreign_cohorts(foreign, TOLD_OF[: arguments.seeds])
     for cohort, seed in seeds:
         methods, took = run_seed(cohort, seed, folder, words)
         results.append(methods)

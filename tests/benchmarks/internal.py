@@ -37,11 +37,9 @@ from simulation.run import CONFIGS, identity
 from simulation.settings import SimulationSettings, settings_from
 from simulation.training import federation_settings, train_method
 from tests.benchmarks.over_seeds import REPOSITORY
-from tests.benchmarks.phantom.write import write_phantom
 
 # A cohort by its generator's seed or its folder, and the seed of the run on it.
 Seeds = Sequence[tuple[int | Path, int]]
-PHANTOM_SEEDS = (1, 2, 3)
 
 METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_auc")
 UNSEEN_PREFIX = "unseen_"
@@ -87,12 +85,6 @@ class InternalRun:
         """
         read: Mapping[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         return read
-
-
-def phantoms(number: int = len(PHANTOM_SEEDS)) -> Seeds:
-    """Return the first cohorts of the other generator, each written if it is not there."""
-    root = REPOSITORY / "data"
-    return [(write_phantom(s, root / f"phantom-{s}"), s) for s in PHANTOM_SEEDS[:number]]
 
 
 def cohort_words(cohort: int | Path) -> list[str]:

@@ -1,7 +1,5 @@
 """Writes the federation's folder: scans, each site's ``clinical.csv`` and ``truth.csv``."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pandas as pd
 from rich.progress import track
 
 from simulation.cohort.patient_folder import write_scan
+from tests.benchmarks.complete_folder import complete_folder
 from tests.benchmarks.phantom.patients import Enrolment, enrol
 from tests.benchmarks.phantom.render import render
 from tests.benchmarks.phantom.sites import SITES, Site
@@ -20,8 +19,7 @@ _COMPRESSION_LEVEL = 1
 def write_phantom(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Path:
     """Write a whole cohort, or find it already written.
 
-    The files go to a folder beside the final one, which then takes its name in one step: a
-    cohort's folder that exists is complete.
+    A cohort's folder that exists is complete.
 
     Parameters
     ----------
@@ -38,13 +36,8 @@ def write_phantom(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Path:
     """
     if root.exists():
         return root
-    partial = root.with_name(f".{root.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with complete_folder(root) as partial:
         _write(enrol(seed, sites), partial)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return root
 
 
