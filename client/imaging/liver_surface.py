@@ -3,6 +3,10 @@
 After Smith and others (Radiology 2016;280:771), whose score is the mean distance of the liver's
 margin from a smooth line along it, on stretches that a reader picks. Here the whole margin of every
 axial section counts, and the median: hilum, fissures and the gallbladder's bed are no nodules.
+
+Whoever or whatever draws the outline counts too: one of coarse voxels is rougher, one that was
+smoothed tells nothing. Where sites differ in that, a study withholds the measurement from the heads
+(`model.withheld_measurements`).
 """
 
 from typing import Any

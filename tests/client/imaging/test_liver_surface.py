@@ -1,12 +1,17 @@
 """Livers whose surface is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.grid import Grid, Volume
 from client.imaging.liver_surface import nodularity_mm
 
+REAL = Path(__file__).resolve().parents[4] / "shared/data/ct/totalsegmentator"
+REAL_LIVER = 5
 EDGE_MM, RADIUS_MM = 150.0, 55.0
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 Labels = NDArray[np.uint8]
@@ -93,3 +98,14 @@ def test_holes_a_bulging_tumour_and_the_end_of_the_scan_are_no_surface() -> None
 def test_a_mask_of_the_tumour_alone_tells_nothing() -> None:
     smooth = liver()
     assert np.isnan(nodularity_mm(with_labels(smooth, smooth.voxels * np.uint8(2))))
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real outlines are not beside the project")
+def test_a_real_liver_is_as_nodular_by_two_outlines() -> None:
+    """Of one scan, outlined on voxels of 3 mm, whose steps are a part of what is found."""
+    found = []
+    for name in ("example_seg.nii.gz", "example_seg_fast_force_split.nii.gz"):
+        image = sitk.ReadImage(str(REAL / name))
+        found.append(nodularity_mm(Volume.of(sitk.Cast(image == REAL_LIVER, sitk.sitkUInt8))))
+    assert found[0] == pytest.approx(found[1], rel=0.1)
+    assert 0.2 < found[0] < 0.6
