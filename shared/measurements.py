@@ -8,7 +8,9 @@ Radiology 2016;280:771). `client.imaging.measurements` takes them from mask and 
 
 How they are taken was developed in sight of this project's synthetic patients: their generator's
 signs, on one development cohort with its external site, told which sign was not read well yet.
-On synthetic patients they are therefore flattered; on real ones they are unproven.
+On synthetic patients they are therefore flattered; on real ones they are unproven. The liver's
+surface was added, and how far it is smoothed was fixed, in sight of another generator's patients
+(`tests/benchmarks/cirrhotic`).
 """
 
 from shared.tasks import PHASES, Phase

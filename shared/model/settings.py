@@ -30,8 +30,8 @@ class ModelSettings:
         Whether the heads read the lesion's measurements; without them a model shows what its
         trunk learns by itself.
     withheld_measurements : tuple of str
-        Names among `MEASUREMENTS` that the heads are not told all the same: what a sign is worth,
-        or one that a federation does not trust, as where livers are outlined in different ways.
+        Names among `MEASUREMENTS` that the heads are not told: to see what a sign is worth, or
+        since a federation does not trust it, as where livers are outlined in different ways.
     embedding : int
         Width of the layer that condenses the pooled trunk features, after they are standardised.
     embedding_scale : float
