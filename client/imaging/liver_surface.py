@@ -57,7 +57,7 @@ def nodularity_mm(mask: Volume) -> float:
     labels, edges_mm = _axial_sections(mask)
     blocks = np.array([1, *whole_blocks([_PIXEL_MM] * 2, edges_mm.tolist())])
     edges_mm = edges_mm * blocks[1:]
-    liver = ndimage.binary_fill_holes(in_blocks(labels > 0, blocks) >= 0.5, _IN_SECTION)
+    liver = _without_holes(in_blocks(labels > 0, blocks) >= 0.5)
     # Where the scan ends the liver is thought to go on: that is no margin.
     smooth = ndimage.gaussian_filter(
         liver.astype(np.float32),
@@ -65,9 +65,11 @@ def nodularity_mm(mask: Volume) -> float:
         mode="nearest",
         truncate=_REACH_SIGMAS,
     )
-    tumour = in_blocks(labels == TUMOUR_LABEL, blocks) > 0
+    ignored = np.zeros(liver.shape, bool)
+    with_tumour = (labels == TUMOUR_LABEL).any(axis=(1, 2))
+    tumour = in_blocks(labels[with_tumour] == TUMOUR_LABEL, blocks) > 0
     reach = max(1, round(_TUMOUR_MM / float(edges_mm.min())))
-    ignored = ndimage.binary_dilation(tumour, _IN_SECTION, iterations=reach)
+    ignored[with_tumour] = ndimage.binary_dilation(tumour, _IN_SECTION, iterations=reach)
     values = np.concatenate([_on_margin(smooth, liver, ignored, axis) for axis in (1, 2)])
     if len(values) < _FEWEST_PLACES:
         return float("nan")
@@ -94,13 +96,22 @@ def _axial_sections(mask: Volume) -> tuple[NDArray[np.uint8], FloatArray]:
     return labels[:, top:bottom, left:right], edges_mm
 
 
+def _without_holes(liver: Mask) -> Mask:
+    """Return sections, shape (S, h, w), with what liver surrounds in a section as liver."""
+    if not liver.any():
+        return liver
+    filled = liver.copy()
+    box = (slice(None), *map(slice, *(corner[1:] for corner in bounds(liver))))
+    filled[box] = ndimage.binary_fill_holes(liver[box], _IN_SECTION)
+    return filled
+
+
 def _on_margin(smooth: NDArray[np.float32], liver: Mask, ignored: Mask, axis: int) -> FloatArray:
     """Return the smoothed mask between every two neighbours of which one is liver, shape (n,)."""
-    count = liver.shape[axis]
-    near, far = (range(count - 1), range(1, count))
 
     def pairs(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        return values.take(near, axis), values.take(far, axis)
+        ahead = np.moveaxis(values, axis, 0)
+        return ahead[:-1], ahead[1:]
 
     (inside, beyond), (left, right) = pairs(liver), pairs(ignored)
     margin = (inside != beyond) & ~(left | right)
