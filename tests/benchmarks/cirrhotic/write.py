@@ -14,7 +14,7 @@ from simulation.cohort.patient_folder import write_scan
 from tests.benchmarks.cirrhotic.patients import Enrolment, Patient, enrol
 from tests.benchmarks.cirrhotic.render import render
 from tests.benchmarks.cirrhotic.sites import SITES, Site
-from tests.benchmarks.complete_folder import complete_folder
+from tests.benchmarks.written_once import written_once
 
 _WORKERS = 2
 # Noise has no repeats to look for: more effort costs time and saves nothing.
@@ -23,8 +23,6 @@ _COMPRESSION_LEVEL = 1
 
 def write_cirrhotic(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Path:
     """Write a whole cohort, or find it already written.
-
-    A cohort's folder that exists is complete.
 
     Parameters
     ----------
@@ -39,13 +37,12 @@ def write_cirrhotic(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Pat
     Path
         The root.
     """
-    if root.exists():
-        return root
-    with complete_folder(root) as partial:
-        enrolments = enrol(seed, sites)
-        _write_tables(enrolments, partial)
-        _write_scans(enrolments, partial)
-    return root
+    return written_once(root, lambda partial: _write(enrol(seed, sites), partial))
+
+
+def _write(enrolments: Sequence[Enrolment], root: Path) -> None:
+    _write_tables(enrolments, root)
+    _write_scans(enrolments, root)
 
 
 def _write_tables(enrolments: Sequence[Enrolment], root: Path) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 from rich.progress import track
 
 from simulation.cohort.patient_folder import write_scan
-from tests.benchmarks.complete_folder import complete_folder
 from tests.benchmarks.phantom.patients import Enrolment, enrol
 from tests.benchmarks.phantom.render import render
 from tests.benchmarks.phantom.sites import SITES, Site
+from tests.benchmarks.written_once import written_once
 
 # Noise has no repeats to look for: more effort costs time and saves nothing.
 _COMPRESSION_LEVEL = 1
@@ -18,8 +18,6 @@ _COMPRESSION_LEVEL = 1
 
 def write_phantom(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Path:
     """Write a whole cohort, or find it already written.
-
-    A cohort's folder that exists is complete.
 
     Parameters
     ----------
@@ -34,11 +32,7 @@ def write_phantom(seed: int, root: Path, sites: Sequence[Site] = SITES) -> Path:
     Path
         The root.
     """
-    if root.exists():
-        return root
-    with complete_folder(root) as partial:
-        _write(enrol(seed, sites), partial)
-    return root
+    return written_once(root, lambda partial: _write(enrol(seed, sites), partial))
 
 
 def _write(enrolments: Sequence[Enrolment], root: Path) -> None:
