@@ -1,6 +1,5 @@
 """One patient's files, written whole or not at all."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 from simulation.cohort.patient import Patient
 from simulation.cohort.render import Scan, render
 from simulation.cohort.settings import SyntheticCohortSettings
-
-PARTIAL = ".partial"
+from simulation.cohort.whole_folder import PARTIAL, written_once
 
 
 def patient_folder(root: Path, patient: Patient) -> Path:
@@ -21,20 +19,9 @@ def patient_folder(root: Path, patient: Patient) -> Path:
 
 
 def write_patient(settings: SyntheticCohortSettings, patient: Patient, root: Path) -> None:
-    """Render a patient and write the phases and the mask.
-
-    The files go to a folder beside the final one, which then takes its name in one step: a
-    patient's folder that exists is complete.
-    """
+    """Render a patient and write the phases and the mask; a folder that exists is complete."""
     folder = patient_folder(root, patient)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL}")
-    partial.mkdir(parents=True)
-    try:
-        write_scan(render(settings, patient), partial)
-        if not folder.exists():
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    written_once(folder, lambda partial: write_scan(render(settings, patient), partial))
 
 
 def remove_partial_folders(root: Path) -> None:

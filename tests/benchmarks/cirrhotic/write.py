@@ -11,10 +11,10 @@ from rich.progress import track
 from client.processes import end_with_parent
 from simulation.cohort.folder import CLINICAL_CSV, TRUTH_CSV
 from simulation.cohort.patient_folder import write_scan
+from simulation.cohort.whole_folder import written_once
 from tests.benchmarks.cirrhotic.patients import Enrolment, Patient, enrol
 from tests.benchmarks.cirrhotic.render import render
 from tests.benchmarks.cirrhotic.sites import SITES, Site
-from tests.benchmarks.written_once import written_once
 
 _WORKERS = 2
 # Noise has no repeats to look for: more effort costs time and saves nothing.

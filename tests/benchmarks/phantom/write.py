@@ -7,10 +7,10 @@ import pandas as pd
 from rich.progress import track
 
 from simulation.cohort.patient_folder import write_scan
+from simulation.cohort.whole_folder import written_once
 from tests.benchmarks.phantom.patients import Enrolment, enrol
 from tests.benchmarks.phantom.render import render
 from tests.benchmarks.phantom.sites import SITES, Site
-from tests.benchmarks.written_once import written_once
 
 # Noise has no repeats to look for: more effort costs time and saves nothing.
 _COMPRESSION_LEVEL = 1

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+PARTIAL = ".partial"
+
 
 def written_once(root: Path, fill: Callable[[Path], None]) -> Path:
     """Return a folder, filled first unless it is there; one that is there is complete.
@@ -14,11 +16,12 @@ def written_once(root: Path, fill: Callable[[Path], None]) -> Path:
     """
     if root.exists():
         return root
-    partial = root.with_name(f".{root.name}.{os.getpid()}.partial")
+    partial = root.with_name(f".{root.name}.{os.getpid()}{PARTIAL}")
     partial.mkdir(parents=True)
     try:
         fill(partial)
-        partial.rename(root)
+        if not root.exists():
+            partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
