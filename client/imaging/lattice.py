@@ -1,6 +1,5 @@
 """The grid of a region of interest, and what scans hold on it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from client.imaging.affine import IDENTITY, Affine
+from client.imaging.blocks import averaged, whole_blocks
 from client.imaging.grid import Box, Grid, Scan, Volume
 
 FloatArray = NDArray[np.float64]
@@ -132,23 +132,3 @@ def read_near(
         return Near(scan, None, scan.grid.upright, low)
     blocks = whole_blocks([lattice.spacing_mm] * 3, scan.grid.spacing_mm)
     return Near(scan, averaged(scan, box, window_hu, blocks), scan.grid.upright, low)
-
-
-def whole_blocks(wanted_mm: Sequence[float], native_mm: Sequence[float]) -> list[int]:
-    """Return how many whole native voxels fit into a wanted one along each axis, at least 1.
-
-    Files keep 0.6 mm as 0.60000002 (float32): five of these still fit into 3 mm.
-    """
-    pairs = zip(wanted_mm, native_mm, strict=True)
-    return [max(1, int(wanted / native + 1e-3)) for wanted, native in pairs]
-
-
-def averaged(
-    scan: Scan, box: Box, window_hu: tuple[float, float], blocks: Sequence[int]
-) -> sitk.Image:
-    """Return a box of a scan in HU clipped to a window, averaged in blocks along x, y, z."""
-    hu = scan.read(box).astype(np.float32)
-    np.clip(hu, *window_hu, out=hu)
-    image = scan.grid.place(hu, box)
-    fitting = [min(block, count) for block, count in zip(blocks, image.GetSize(), strict=True)]
-    return sitk.BinShrink(image, fitting)

@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from client.imaging.affine import IDENTITY, Affine
+from client.imaging.blocks import averaged, in_blocks, whole_blocks
 from client.imaging.grid import Grid, Scan, Volume
-from client.imaging.lattice import averaged, whole_blocks
 from client.imaging.tumours import Tumours, bounds
 from shared.tasks import LIVER_LABEL
 
@@ -156,16 +156,6 @@ def signed_depth(inside: Mask, spacing_mm: FloatArray) -> FloatArray:
     deep_mm = ndimage.distance_transform_edt(within, sampling=spacing_mm) - half
     depth_mm[box][within] = deep_mm[within]
     return np.asarray(depth_mm, dtype=np.float64)
-
-
-def in_blocks(mask: Mask, blocks: NDArray[np.int64]) -> FloatArray:
-    """Return which part of each block of whole voxels a mask fills."""
-    d, h, w = (int(n) for n in np.array(mask.shape) // blocks)
-    a, b, c = (int(n) for n in blocks)
-    filled = np.zeros((d, h, w), np.int32)
-    for z, y, x in np.ndindex(a, b, c):
-        filled += mask[z : d * a : a, y : h * b : b, x : w * c : c]
-    return np.asarray(filled / (a * b * c))
 
 
 def _spacing(grid: Grid) -> FloatArray:

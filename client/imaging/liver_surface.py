@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from client.imaging.blocks import in_blocks, whole_blocks
 from client.imaging.grid import Volume
-from client.imaging.lattice import whole_blocks
-from client.imaging.lesion import in_blocks
 from client.imaging.tumours import bounds
 from shared.tasks import TUMOUR_LABEL
 

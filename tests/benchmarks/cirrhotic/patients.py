@@ -11,6 +11,7 @@ from simulation.cohort.folder import TRUTH_COLUMNS
 from tests.benchmarks.cirrhotic.outcomes import draw_outcome
 from tests.benchmarks.cirrhotic.sites import SITES, Site
 from tests.benchmarks.cirrhotic.traits import Traits, draw_traits
+from tests.benchmarks.enrolment import Enrolment
 
 # What a stream of random numbers is for.
 _CODES, _PATIENT, _SCAN = 70, 71, 72
@@ -42,28 +43,7 @@ class Patient:
     seed: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
-class Enrolment:
-    """One site with its patients.
-
-    Attributes
-    ----------
-    site : Site
-    patients : tuple of Patient
-        In the order in which they were drawn.
-    clinical : pandas.DataFrame
-        What the site knows, in the contract's columns; one row a patient, sorted by code.
-    truth : pandas.DataFrame
-        Codes, site and true risks; one row a patient, sorted by code.
-    """
-
-    site: Site
-    patients: tuple[Patient, ...]
-    clinical: pd.DataFrame
-    truth: pd.DataFrame
-
-
-def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment]:
+def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment[Patient, Site]]:
     """Draw the patients of every site.
 
     The same seed gives a site at the same place the same patients; a smaller site has the first
@@ -72,7 +52,7 @@ def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment]:
     return [_enrol_at(site, place, seed) for place, site in enumerate(sites)]
 
 
-def _enrol_at(site: Site, place: int, seed: int) -> Enrolment:
+def _enrol_at(site: Site, place: int, seed: int) -> Enrolment[Patient, Site]:
     numbers = np.random.default_rng((seed, _CODES, place)).permutation(_CODES_AFTER_IT)
     patients, rows = [], []
     for index, number in enumerate(numbers[: site.patients] + _FIRST_CODE):

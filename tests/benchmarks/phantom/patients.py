@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tests.benchmarks.enrolment import Enrolment
 from tests.benchmarks.phantom.outcomes import draw_labels, true_risk
 from tests.benchmarks.phantom.sites import SITES, Site
 from tests.benchmarks.phantom.traits import Traits, draw_traits, traits_of
@@ -31,33 +32,12 @@ class Patient:
     seed: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Enrolment:
-    """One site with its patients.
-
-    Attributes
-    ----------
-    site : Site
-    patients : tuple of Patient
-        In the order in which they were drawn.
-    clinical : pandas.DataFrame
-        What the site knows, in the contract's columns; one row a patient, sorted by code.
-    truth : pandas.DataFrame
-        Codes, site and true risks, one row a patient, in the order of `patients`.
-    """
-
-    site: Site
-    patients: tuple[Patient, ...]
-    clinical: pd.DataFrame
-    truth: pd.DataFrame
-
-
-def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment]:
+def enrol(seed: int, sites: Sequence[Site] = SITES) -> list[Enrolment[Patient, Site]]:
     """Draw the patients of every site; the same for the same seed and sites."""
     return [_enrol_at(site, place, seed) for place, site in enumerate(sites)]
 
 
-def _enrol_at(site: Site, place: int, seed: int) -> Enrolment:
+def _enrol_at(site: Site, place: int, seed: int) -> Enrolment[Patient, Site]:
     rng = np.random.default_rng((seed, place))
     table = draw_traits(site.patients, site.case_mix, rng)
     risk = true_risk(table)
@@ -72,4 +52,5 @@ def _enrol_at(site: Site, place: int, seed: int) -> Enrolment:
         Patient(code, traits, (seed, place, index))
         for index, (code, traits) in enumerate(zip(codes, traits_of(table), strict=True))
     )
-    return Enrolment(site, patients, clinical.sort_values("patient_id"), truth)
+    clinical, truth = (table.sort_values("patient_id") for table in (clinical, truth))
+    return Enrolment(site, patients, clinical, truth)

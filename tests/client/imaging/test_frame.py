@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from client.imaging.blocks import averaged, whole_blocks
 from client.imaging.errors import ImagingError
 from client.imaging.frame import Frame, extract_roi, tumour_lattice
 from client.imaging.grid import Volume
-from client.imaging.lattice import Lattice, averaged, whole_blocks
+from client.imaging.lattice import Lattice
 from client.imaging.tumours import Tumours
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES
