@@ -32,6 +32,7 @@ class StudySettings:
     def __post_init__(self) -> None:
         # What the plan refuses is refused here, before anything is written or trained.
         self.plan  # noqa: B018
+        self.model.check_region(self.preprocessing.shape)
 
     @property
     def plan(self) -> Plan:

@@ -1,5 +1,6 @@
 """How the network is configured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -83,14 +84,58 @@ class ModelSettings:
             raise ValueError("measurements must be true without a trunk: nothing would be read")
         if self.embedding < 1 or self.embedding_scale <= 0:
             raise ValueError("embedding must be at least 1 and embedding_scale > 0")
-        if self.init_features % GROUPS or self.growth_rate % GROUPS:
-            raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
+        self._check_trunk()
         strange = set(self.withheld_measurements) - set(MEASUREMENTS)
         if strange:
             raise ValueError(
                 f"withheld_measurements: {sorted(strange)} are none of {list(MEASUREMENTS)}"
             )
         check_clinical_variables(self.clinical_variables)
+
+    def _check_trunk(self) -> None:
+        counts = (self.init_features, self.growth_rate, self.bottleneck, *self.block_config)
+        if not self.block_config or min(counts) < 1:
+            raise ValueError(
+                "init_features, growth_rate, bottleneck and each of block_config must be at"
+                f" least 1, got {counts}"
+            )
+        if self.init_features % GROUPS or self.growth_rate % GROUPS:
+            raise ValueError(f"init_features and growth_rate must be multiples of {GROUPS}")
+        uneven = [width for width in self.widths[1:-1] if width % (2 * GROUPS)]
+        if uneven:
+            raise ValueError(
+                f"block_config: its blocks end with {uneven} channels; half of them go on to the"
+                f" next block and must be a multiple of {GROUPS}"
+            )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the stem, and of each dense block's end; between blocks they are halved."""
+        channels = self.init_features
+        widths = [channels]
+        for layers in self.block_config:
+            channels += layers * self.growth_rate
+            widths.append(channels)
+            channels //= 2
+        return tuple(widths)
+
+    def check_region(self, shape: Sequence[int]) -> None:
+        """Check that a region of interest has a voxel left in the last dense block.
+
+        The stem halves it twice and rounds up; between blocks it is halved and rounded down.
+
+        Raises
+        ------
+        ValueError
+            The region is too small, or the blocks are too many.
+        """
+        least = 2 ** (len(self.block_config) + 1) - 3
+        if self.trunk != "none" and min(shape) < least:
+            raise ValueError(
+                f"preprocessing.shape {tuple(shape)} is too small for the"
+                f" {len(self.block_config)} blocks of model.block_config: {least} voxels an axis at"
+                " least"
+            )
 
     @property
     def feature_names(self) -> tuple[str, ...]:

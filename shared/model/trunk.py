@@ -44,13 +44,7 @@ def stages(settings: ModelSettings) -> dict[str, int]:
         return {}
     blocks = range(1, len(settings.block_config))
     names = ("norm0", *(f"denseblock{i}" for i in blocks), "norm5")
-    widths = [settings.init_features]
-    channels = settings.init_features
-    for layers in settings.block_config:
-        channels += layers * settings.growth_rate
-        widths.append(channels)
-        channels //= 2
-    return dict(zip(names, widths, strict=True))
+    return dict(zip(names, settings.widths, strict=True))
 
 
 def pooled_maps(settings: ModelSettings) -> int:

@@ -15,6 +15,7 @@ from shared.model import (
     constant_hazard,
     ranking_score,
 )
+from shared.model.trunk import build_trunk
 from shared.time_grid import TimeGrid
 
 INTERVALS = 12
@@ -84,6 +85,35 @@ def test_a_patients_output_does_not_depend_on_the_batch() -> None:
 def test_a_choice_that_would_have_no_effect_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ModelSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"block_config": ()},
+        {"block_config": (4, 0)},
+        {"block_config": (1, 4), "init_features": 16, "growth_rate": 4},
+        {"init_features": 0},
+        {"growth_rate": 6},
+        {"bottleneck": 0},
+    ],
+)
+def test_a_trunk_that_cannot_be_built_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ModelSettings(**wrong)
+
+
+@pytest.mark.parametrize(("blocks", "least"), [((4,), 1), ((4, 4, 4), 13), ((2, 2, 2, 2), 29)])
+def test_a_region_is_as_large_as_its_trunk_needs(blocks: tuple[int, ...], least: int) -> None:
+    settings = ModelSettings(block_config=blocks)
+    settings.check_region((least, 40, 40))
+    trunk = build_trunk(settings, 5)
+    assert trunk(torch.zeros(1, 5, least, 40, 40)).shape[2] == 1
+    if least > 1:
+        with pytest.raises(ValueError, match=r"preprocessing\.shape.*block_config"):
+            settings.check_region((40, least - 1, 40))
+        with pytest.raises(RuntimeError, match="smaller than kernel"):
+            trunk(torch.zeros(1, 5, 40, least - 1, 40))
 
 
 @pytest.mark.parametrize(
