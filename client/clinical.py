@@ -20,7 +20,13 @@ UNKNOWN = frozenset(
     {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-", "."}
     | {"[not available]", "[unknown]", "[not applicable]", "[not evaluated]", "not available"}
 )
+_OTHER_HALF = {f"{task}_event": f"{task}_months" for task in SURVIVAL_TASKS}
+_OTHER_HALF |= {months: event for event, months in _OTHER_HALF.items()}
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
+# Nobody is followed for fifty years after treatment for liver cancer; and where more than a tenth
+# of a column lies beyond twenty, it is in days.
+_MOST_MONTHS = 600.0
+_LONG_MONTHS, _MOST_LONG = 240.0, 0.1
 # No unit makes a patient's value as large as this, and float32 holds it and its square.
 _MOST = 1e15
 
@@ -104,7 +110,7 @@ def _check_header(header: Sequence[str], path: Path, clinical_variables: Sequenc
 def _read_lines(
     header: Sequence[str], lines: Sequence[Sequence[str]], clinical_variables: Sequence[str]
 ) -> ClinicalTable:
-    rows: dict[str, ClinicalRow] = {}
+    rows: dict[str, Mapping[str, str]] = {}
     refused: dict[str, str] = {}
     place = header.index("patient_id")
     filled = [(number, line) for number, line in enumerate(lines, start=2) if any(line)]
@@ -120,13 +126,41 @@ def _read_lines(
             refused[patient] = f"row {number} has more cells than the header: a decimal comma?"
         else:
             cells = [*line, *[""] * len(header)]
-            row = dict(zip(header, cells, strict=False))
-            rows[patient] = _read_row(row, clinical_variables)
-    return ClinicalTable(rows, dict(sorted(refused.items())))
+            rows[patient] = dict(zip(header, cells, strict=False))
+    misread = _misread_columns(list(rows.values()))
+    for column, reason in misread.items():
+        logger.warning("%s: %s %s", FILE, column, reason)
+    read = {name: _read_row(row, misread, clinical_variables) for name, row in rows.items()}
+    return ClinicalTable(read, dict(sorted(refused.items())))
 
 
-def _read_row(row: Mapping[str, str], clinical_variables: Sequence[str]) -> ClinicalRow:
-    problems: list[str] = []
+def _misread_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the columns whose cells mean something else than they say, and what.
+
+    Cell by cell they would pass: where 1 and 2 stand for no and yes, every 1 is an event.
+    """
+    misread = {}
+    for column in ("mvi", *(f"{task}_event" for task in SURVIVAL_TASKS)):
+        found = {_BINARY.get(row[column], row[column]) for row in rows}
+        if False not in found and found & {"2", "2.0"}:
+            misread[column] = "has 2 and no 0: it must be 0 for no and 1 for yes"
+    for column in (f"{task}_months" for task in SURVIVAL_TASKS):
+        months = [value for row in rows if math.isfinite(value := _float(row[column]))]
+        long = sum(value > _LONG_MONTHS for value in months)
+        if long > max(1, _MOST_LONG * len(months)):
+            misread[column] = (
+                f"has {long} of {len(months)} times beyond {_LONG_MONTHS:.0f}: days? It must be in"
+                " months"
+            )
+    return misread
+
+
+def _read_row(
+    row: Mapping[str, str], misread: Mapping[str, str], clinical_variables: Sequence[str]
+) -> ClinicalRow:
+    problems = [f"{column} {reason}, so it is unknown" for column, reason in misread.items()]
+    halves = {column: _OTHER_HALF.get(column, column) for column in misread}
+    row = {**row, **dict.fromkeys([*halves, *halves.values()], "")}
     mvi = _binary("mvi", row["mvi"], problems)
     outcomes = {task: _survival(task, row, problems) for task in SURVIVAL_TASKS}
     labels = Labels(mvi=mvi, rfs=outcomes["rfs"], os=outcomes["os"])
@@ -138,10 +172,7 @@ def _read_row(row: Mapping[str, str], clinical_variables: Sequence[str]) -> Clin
 def _number(column: str, text: str, problems: list[str]) -> float | None:
     if _is_unknown(text):
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _float(text)
     if not abs(value) <= _MOST:
         problems.append(f"{column} must be a number, so it is unknown")
         return None
@@ -158,11 +189,14 @@ def _survival(task: SurvivalTask, row: Mapping[str, str], problems: list[str]) -
     event = _binary(f"{task}_event", event_text, problems)
     if event is None:
         return None
-    try:
-        return Survival(float(months_text), event)
-    except ValueError:
-        problems.append(f"{task}_months must be a number > 0, so {task} is unknown")
+    months = _float(months_text)
+    if not 0 < months <= _MOST_MONTHS:
+        problems.append(
+            f"{task}_months must be a number > 0 and at most {_MOST_MONTHS:.0f}, so {task} is"
+            " unknown"
+        )
         return None
+    return Survival(months, event)
 
 
 def _binary(column: str, text: str, problems: list[str]) -> bool | None:
@@ -172,6 +206,14 @@ def _binary(column: str, text: str, problems: list[str]) -> bool | None:
         problems.append(f"{column} must be 0 or 1, so it is unknown")
         return None
     return _BINARY[text]
+
+
+def _float(text: str) -> float:
+    """Return a number; NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _is_unknown(text: str) -> bool:

@@ -1,9 +1,11 @@
 """A site's folder to prepared cases: what is used, what is set aside, and why."""
 
 import csv
+import hashlib
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from client.clinical import FILE, ClinicalTable, SiteFolderError, read_clinical
 from client.imaging import cache
 from client.imaging.errors import ImagingError
 from client.imaging.read import case_files
+from client.imaging.roi import Roi
 from client.imaging.workers import each_in_order
 from client.preparation.facts import to_text
 from client.preparation.measured import facts_of, first_files
@@ -80,12 +83,16 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a worker returns: the region's file or nothing, and what went wrong on the way."""
+    """What a worker returns: the region's file or nothing, and what went wrong on the way.
+
+    `content` is a digest of the region's voxels.
+    """
 
     roi_path: Path | None
     present: tuple[bool, ...]
     problems: cache.Problems
     digest: str | None
+    content: str | None = None
     series: tuple[SeriesRow, ...] = ()
     fresh: bool = False
 
@@ -229,7 +236,15 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
     note = note_on_others(task.folder)
     if note is not None:
         problems = (*problems, (note, "."))
-    return _Prepared(path, tuple(bool(flag) for flag in roi.present), problems, digest, rows, fresh)
+    present = tuple(bool(flag) for flag in roi.present)
+    return _Prepared(path, present, problems, digest, _content(roi), rows, fresh)
+
+
+def _content(roi: Roi) -> str:
+    """Return what only the same images give: the files beside them may differ."""
+    voxels = hashlib.blake2b(roi.phases.tobytes(), digest_size=16)
+    voxels.update(roi.mask.tobytes())
+    return voxels.hexdigest()
 
 
 def _choice_store(task: _Task) -> ChoiceStore:
@@ -260,6 +275,26 @@ def _refused(reason: str, file: Path, folder: Path) -> _Prepared:
     return _Prepared(None, (False,) * len(PHASES), ((reason, name),), None)
 
 
+def _doubles(results: Mapping[str, _Prepared], table: ClinicalTable) -> dict[str, str]:
+    """Return whom to set aside since another has the same images, voxel by voxel, and why.
+
+    One person who trains and is judged too makes a model look better than it is. The first of
+    them stays where all have the same labels; elsewhere nobody knows whose these are.
+    """
+    sharing: dict[str, list[str]] = defaultdict(list)
+    for patient, result in results.items():
+        if result.content is not None:
+            sharing[result.content].append(patient)
+    doubles = {}
+    for patients in sharing.values():
+        alike = len({table.rows[patient].labels for patient in patients}) == 1
+        for patient in patients[1:] if alike else patients if len(patients) > 1 else ():
+            other = patients[0] if patient != patients[0] else patients[1]
+            labels = "" if alike else ", and other labels"
+            doubles[patient] = f"has the images of {other}{labels}: leave one of the two"
+    return doubles
+
+
 def _collect(
     name: str,
     usable: Sequence[Path],
@@ -270,9 +305,13 @@ def _collect(
 ) -> PreparedSite:
     cases, aside, series = [], [], []
     fresh = sum(result.fresh for result in results)
+    doubles = _doubles({path.name: one for path, one in zip(usable, results, strict=True)}, table)
     for folder, result in zip(usable, results, strict=True):
         patient, row = folder.name, table.rows[folder.name]
         series += [(patient, told) for told in result.series]
+        if (reason := doubles.get(patient)) is not None:
+            aside.append(SetAside(patient, reason, patient))
+            continue
         if result.roi_path is None:
             aside += [SetAside(patient, reason, file) for reason, file in result.problems]
             continue

@@ -1,6 +1,6 @@
 """A patient's folder to its region of interest, and to what the region was made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from client.blas import one_blas_thread
 from client.imaging.cache import Problems
-from client.imaging.dicom import open_files
+from client.imaging.dicom import DicomSeries, open_files
 from client.imaging.errors import ImagingError
 from client.imaging.frame import Frame
 from client.imaging.grid import Grid, Scan
@@ -88,6 +88,7 @@ def build_region(
     if choice is None and is_mixed(folder):
         choice = choose_for_patient(folder)
     found, refused = _open_phases(folder, choice)
+    _check_one_patient([scan for scan, _ in found.values()], folder)
     mask_file = find_mask(folder)
     mask = read_mask(mask_file, [scan for scan, _ in found.values()])
     frame = Frame.around_tumour(mask, settings, mask_file)
@@ -116,6 +117,14 @@ def build_region(
     roi = replace(frame.roi(phases), native_spacing_mm=_native_spacing_mm(scans))
     hu = {phase: brought.hu for phase, brought in phases.items()}
     return Region(roi, frame, scans, hu, tuple(notes), motions)
+
+
+def _check_one_patient(scans: Sequence[Scan], folder: Path) -> None:
+    names = {scan.patient for scan in scans if isinstance(scan, DicomSeries)} - {""}
+    if len(names) > 1:
+        raise ImagingError(
+            f"series of {len(names)} patients in one folder: leave those of this patient", folder
+        )
 
 
 def _native_spacing_mm(scans: Mapping[Phase, Scan]) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 # The first part found in a reason decides. A test holds that every reason of the code has one.
 _CODES = (
+    # The only one that names a patient, whose name may hold any of the others.
+    ("has the images of", "ambiguous"),
     # What goes before a reason, or stands alone, wherever it was found.
     ("used without this phase", "phase-left-out"),
     ("used in part", "label-unusable"),
@@ -16,6 +18,7 @@ _CODES = (
     # Which of several is meant.
     ("is there as", "ambiguous"),
     ("series in one folder", "ambiguous"),
+    ("patients in one folder", "ambiguous"),
     ("called both liver and tumour", "ambiguous"),
     # What is not CT in HU, or must not be read.
     ("burned-in annotations", "burned-in"),

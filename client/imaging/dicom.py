@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 
 from client.imaging.dicom_header import Slice, read_slices
@@ -50,6 +51,14 @@ class DicomSeries:
     def files(self) -> tuple[Path, ...]:
         """The files in the order of space."""
         return tuple(one.file for one in self.slices if one is not None)
+
+    @property
+    def patient(self) -> str:
+        """Whose the first file says it is (PatientID); empty where it does not say."""
+        header = pydicom.dcmread(
+            self.files[0], specific_tags=["PatientID"], stop_before_pixels=True, force=True
+        )
+        return str(header.get("PatientID") or "").strip().upper()
 
     def read(self, box: Box) -> NDArray[Any]:
         """Return the HU of a box, shape (d, h, w); nothing is below -1024, which is air.

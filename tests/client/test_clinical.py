@@ -42,8 +42,9 @@ def test_unknown_is_unknown(tmp_path: Path, cell: str) -> None:
         ("0,4,1,-5,1", "os_months must be a number > 0"),
         ("0,4,1,0,1", "os_months must be a number > 0"),
         ("0,4,1,inf,1", "os_months must be a number > 0"),
+        ("0,4,1,2190,1", "os_months must be a number > 0 and at most 600"),
         ("0,4,1,five,1", "os_months must be a number > 0"),
-        ("0,4,2,5,1", "rfs_event must be 0 or 1"),
+        ("0,4,3,5,1", "rfs_event must be 0 or 1"),
         ("yes,4,1,5,1", "mvi must be 0 or 1"),
     ],
 )
@@ -53,6 +54,33 @@ def test_a_wrong_cell_costs_a_label_and_is_told(tmp_path: Path, cells: str, prob
     assert problem in told
     known = [row.labels.mvi is not None, row.labels.rfs is not None, row.labels.os is not None]
     assert sum(known) == 2
+
+
+def test_a_column_coded_one_and_two_is_unknown(tmp_path: Path) -> None:
+    """Cell by cell every 1, which stands for no, would be an event."""
+    rows = "a,1,10,1,20,2\nb,2,5,1,6,1\nc,1,7,0,9,1\n"
+    table = read_clinical(write(tmp_path, HEADER + rows)).rows
+    assert table["a"].labels == Labels(None, Survival(10.0, True), None)
+    assert table["a"].problems == tuple(
+        f"{column} has 2 and no 0: it must be 0 for no and 1 for yes, so it is unknown"
+        for column in ("mvi", "os_event")
+    )
+    assert {len(row.problems) for row in table.values()} == {2}
+
+
+def test_times_in_days_are_unknown(tmp_path: Path) -> None:
+    """310 days would pass for 26 years."""
+    rows = "a,1,310,1,310,1\nb,0,5,0,910,0\nc,0,900,1,2190,1\n"
+    table = read_clinical(write(tmp_path, HEADER + rows)).rows
+    assert [row.labels.os for row in table.values()] == [None] * 3
+    reason = "os_months has 3 of 3 times beyond 240: days? It must be in months, so it is unknown"
+    rfs = "rfs_months has 2 of 3 times beyond 240: days? It must be in months, so it is unknown"
+    assert {row.problems for row in table.values()} == {(rfs, reason)}
+
+
+def test_one_long_time_costs_no_other_patient(tmp_path: Path) -> None:
+    table = read_clinical(write(tmp_path, HEADER + "a,,,,300,0\nb,,,,20,1\n")).rows
+    assert [row.labels.os for row in table.values()] == [Survival(300, False), Survival(20, True)]
 
 
 def test_a_doubled_patient_is_refused_alone(tmp_path: Path) -> None:

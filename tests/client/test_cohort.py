@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -16,9 +17,11 @@ from client.cohort import (
     write_set_aside,
 )
 from client.evidence.describe import measure
+from client.evidence.reasons import reason_code
 from client.imaging.cache import load_roi
 from client.imaging.lesion import Lesion
 from shared.preprocessing import PreprocessingSettings
+from shared.tasks import Phase
 from tests.client.imaging.dicom_files import write_segmentation, write_series
 from tests.client.patients import (
     GOOD_ROW,
@@ -106,6 +109,56 @@ def test_a_missing_slice_matters_where_the_region_is(site: Path, missing: int, u
     assert row.reason.startswith("used, though" if used else "used without this phase")
     assert f"between (-44.0, -30.0, {-80.0 + 4 * (missing - 1)}) mm and" in row.reason
     assert row.file == "bad/arterial"
+
+
+@pytest.mark.parametrize("stray", [False, True])
+def test_one_persons_images_are_used_once(site: Path, stray: bool) -> None:
+    """Whatever lies beside them: a person who trains and is judged too flatters a model."""
+    shutil.copytree(site / "bad", site / "twin")
+    if stray:
+        for patient in ("bad", "twin"):
+            as_dicom(site / patient)
+        (site / "twin" / "arterial" / "note.txt").write_text("second opinion")
+    write_clinical(site, dict.fromkeys(("bad", "good", "twin"), GOOD_ROW))
+    for _ in range(2):  # made, then from the cache
+        prepared = prepare(site)
+        assert [case.patient_id for case in prepared.cases] == ["bad", "good"]
+        (row,) = prepared.set_aside
+        assert row.patient_id == "twin"
+        assert row.reason == "has the images of bad: leave one of the two"
+        assert reason_code(row.reason) == "ambiguous"
+
+
+def test_nobody_knows_whose_images_they_are_where_labels_differ(site: Path) -> None:
+    shutil.copytree(site / "bad", site / "twin")
+    write_clinical(site, {"bad": GOOD_ROW, "good": GOOD_ROW, "twin": "0,10.5,1,22,0"})
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["good"]
+    assert [(row.patient_id, row.reason) for row in prepared.set_aside] == [
+        ("bad", "has the images of twin, and other labels: leave one of the two"),
+        ("twin", "has the images of bad, and other labels: leave one of the two"),
+    ]
+
+
+def test_phases_of_two_patients_are_no_scan_of_one(site: Path) -> None:
+    for phase in ("arterial", "delayed"):
+
+        def name_patient(_: int, header: pydicom.Dataset, phase: Phase = phase) -> None:
+            header.PatientID = f"patient of {phase}"
+
+        (site / "bad" / f"{phase}.nii.gz").unlink()
+        write_series(
+            site / "bad" / phase,
+            phase_array(phase),
+            spacing_mm=SPACING_MM,
+            origin_mm=ORIGIN_MM.tolist(),
+            change=name_patient,
+        )
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["good"]
+    (row,) = prepared.set_aside
+    assert row.reason == "series of 2 patients in one folder: leave those of this patient"
+    assert row.file == "bad"
 
 
 def cut_all_short(patient: Path) -> None:
@@ -218,13 +271,12 @@ def write_dicom_patient(folder: Path) -> None:
 
 
 def test_dicom_and_nifti_of_one_patient_give_one_region(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    write_clinical(site, {"dicom": GOOD_ROW, "nifti": GOOD_ROW})
-    write_dicom_patient(site / "dicom")
-    write_patient(site / "nifti")
-    prepared = prepare(site)
-    assert prepared.set_aside == ()
-    one, two = (load_roi(case.roi_path) for case in prepared.cases)
+    for form, write in (("dicom", write_dicom_patient), ("nifti", write_patient)):
+        write_clinical(tmp_path / form, {"a": GOOD_ROW})
+        write(tmp_path / form / "a")
+    sites = [prepare(tmp_path / form) for form in ("dicom", "nifti")]
+    assert [site.set_aside for site in sites] == [(), ()]
+    one, two = (load_roi(site.cases[0].roi_path) for site in sites)
     np.testing.assert_array_equal(one.mask, two.mask)
     np.testing.assert_array_equal(one.phases, two.phases)
 
@@ -245,7 +297,10 @@ def test_a_wrong_label_is_told_and_the_patient_used(site: Path) -> None:
     prepared = prepare(site)
     assert prepared.cases[0].labels.os is None
     (row,) = prepared.set_aside
-    assert row.reason == "used in part: os_months must be a number > 0, so os is unknown"
+    assert (
+        row.reason
+        == "used in part: os_months must be a number > 0 and at most 600, so os is unknown"
+    )
 
 
 def test_folders_and_rows_without_their_other_half_are_told(site: Path) -> None:

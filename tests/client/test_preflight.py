@@ -76,8 +76,8 @@ def site(authority: KeyPair, tmp_path: Path) -> SiteFile:
     """Write a site that could join if its coordinator answered."""
     folder = tmp_path / "north"
     write_clinical(folder, dict.fromkeys(["p1", "p2"], GOOD_ROW))
-    for patient in ("p1", "p2"):
-        write_patient(folder / patient)
+    for seed, patient in enumerate(("p1", "p2")):
+        write_patient(folder / patient, seed=seed)
     link = LinkSettings("localhost:1", authority.certificate, tmp_path / "north.key")
     make_key(link, "north")
     return SiteFile(

@@ -67,8 +67,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for k in range(8)
     }
     broken = ("cut", "untumoured", "elsewhere", "nan", "phaseless", "backwards", "rowless")
-    for patient in [*rows, *broken]:
-        write_patient(root / "north" / patient, seed=len(patient))
+    for seed, patient in enumerate([*rows, *broken]):
+        write_patient(root / "north" / patient, seed=seed)
     rows |= dict.fromkeys(broken[:-2], "1,4,1,5,1")
     write_clinical(root / "north", {**rows, "backwards": "0,4,1,-5,1"})
     break_patients(root / "north")

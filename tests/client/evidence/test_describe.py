@@ -34,7 +34,7 @@ from tests.client.patients import (
 GRID = Plan().time_grid
 
 
-def as_dicom(patient: Path, phase: Phase, manufacturer: str | None) -> None:
+def as_dicom(patient: Path, phase: Phase, manufacturer: str | None, seed: int = 0) -> None:
     """Put a DICOM series of a maker in the place of a phase's file."""
 
     def name_maker(_: int, header: pydicom.Dataset) -> None:
@@ -44,7 +44,7 @@ def as_dicom(patient: Path, phase: Phase, manufacturer: str | None) -> None:
     (patient / f"{phase}.nii.gz").unlink()
     write_series(
         patient / phase,
-        phase_array(phase),
+        phase_array(phase, seed),
         spacing_mm=SPACING_MM,
         origin_mm=ORIGIN_MM.tolist(),
         change=name_maker,
@@ -63,10 +63,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedCase]:
         "volumes": {},
     }
     write_clinical(folder, dict.fromkeys(scans, GOOD_ROW))
-    for patient, makers in scans.items():
-        write_patient(folder / patient)
+    for seed, (patient, makers) in enumerate(scans.items()):
+        write_patient(folder / patient, seed=seed)
         for phase, manufacturer in makers.items():
-            as_dicom(folder / patient, phase, manufacturer)
+            as_dicom(folder / patient, phase, manufacturer, seed)
     prepared = prepare(folder)
     assert prepared.set_aside == ()
     return {case.patient_id: case for case in prepared.cases}

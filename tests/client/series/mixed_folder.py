@@ -39,6 +39,8 @@ class Series:
         Of acquisition; empty leaves it out.
     vein_hu, kidney_hu : float or tuple, optional
         A vein in the liver, and the left kidney's cortex and medulla, where they are to be seen.
+    seed : int
+        Of the noise: another patient has another.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Series:
     header: Callable[[pydicom.Dataset], None] | None = None
     vein_hu: float | None = None
     kidney_hu: tuple[float, float] | None = None
+    seed: int = 0
 
 
 NATIVE = Series("native", "Liver w/o", "native", "095900", 2)
@@ -64,7 +67,7 @@ ARTERIAL = Series("arterial", "Late art. phase 3.0 B30f", "arterial", "100045", 
 PORTAL = Series("portal", "P.Venous 3.0 B30f", "portal_venous", "100115", 4)
 DELAYED = Series("delayed", "3 min delay", "delayed", "100305", 5)
 TRIPHASIC = (NATIVE, ARTERIAL, PORTAL, DELAYED)
-NAMELESS = tuple(replace(one, description="Abdomen 3.0 B30f") for one in TRIPHASIC)
+NAMELESS = tuple(replace(one, description="Abdomen 3.0 B30f", seed=1) for one in TRIPHASIC)
 
 
 def positions_mm() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -84,7 +87,7 @@ def labels() -> NDArray[np.uint8]:
     return found
 
 
-def trunk(seen: str) -> NDArray[np.int16]:
+def trunk(seen: str, seed: int = 0) -> NDArray[np.int16]:
     """Return a body with spine, aorta and liver, shape `SHAPE`."""
     aorta_hu, liver_hu = HU[seen]
     x, y, z = positions_mm()
@@ -98,7 +101,7 @@ def trunk(seen: str) -> NDArray[np.int16]:
     hu[spine | arch] = 380
     hu[(x / 10) ** 2 + ((y - 70) / 9) ** 2 < 1] = 25
     hu[(x - 10) ** 2 + (y - 18) ** 2 < 11**2] = aorta_hu
-    noise = np.random.default_rng(len(seen)).normal(0, 4, SHAPE)
+    noise = np.random.default_rng((len(seen), seed)).normal(0, 4, SHAPE)
     return np.asarray((hu + noise + 0 * z).round(), np.int16)
 
 
@@ -127,7 +130,7 @@ def write(patient: Path, *series: Series, mask: bool = True) -> Path:
 
 def _write_one(folder: Path, one: Series) -> None:
     first, last = one.levels
-    hu = _with_organs(trunk(one.seen), one)[first:last]
+    hu = _with_organs(trunk(one.seen, one.seed), one)[first:last]
     origin = (*ORIGIN_MM[:2], ORIGIN_MM[2] + first * SPACING_MM[2])
 
     def change(number: int, header: pydicom.Dataset) -> None:
