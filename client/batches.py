@@ -75,12 +75,19 @@ def in_steps(
     generator: torch.Generator,
     clinical_variables: Sequence[str] = (),
 ) -> Batches:
-    """Yield `steps` batches of `batch_size`: all cases in random order, again and again."""
-    order: list[int] = []
-    while len(order) < steps * batch_size:
-        order += torch.randperm(len(cases), generator=generator).tolist()
-    drawn = [cases[i] for i in order[: steps * batch_size]]
+    """Yield `steps` batches of `batch_size`, as `draw` draws them."""
+    drawn = draw(cases, steps * batch_size, generator)
     return in_order(drawn, batch_size, clinical_variables)
+
+
+def draw(
+    cases: Sequence[PreparedCase], count: int, generator: torch.Generator
+) -> list[PreparedCase]:
+    """Return `count` cases: all in random order, again and again; nobody twice before all once."""
+    order: list[int] = []
+    while len(order) < count:
+        order += torch.randperm(len(cases), generator=generator).tolist()
+    return [cases[i] for i in order[:count]]
 
 
 def in_order(

@@ -7,7 +7,7 @@ from client.memory import memory_of
 from client.personal import keep_own_part
 from client.site import Site
 from client.split import Split
-from client.training import train_locally
+from client.training import train_locally, with_enough_labels
 from shared.model import MultiTaskNet
 from shared.protocol import ErrorCode, Instruction, ProtocolError, Update, check_weights
 from shared.weights import Weights, weights_of
@@ -45,9 +45,16 @@ def train_round(
     plan, device = instruction.plan, site.torch_device
     variate = None if control is None else _variate(site, model, instruction, control)
     judgement = judge(model, split.internal, plan, device, minimum_count=site.minimum_count)
+    cases = with_enough_labels(
+        split.training,
+        plan,
+        1 if site.policy is None else site.policy.min_labelled_patients,
+        site=site.name,
+        round_number=instruction.round,
+    )
     loss = train_locally(
         model,
-        split.training,
+        cases,
         plan,
         site=site.name,
         round_number=instruction.round,
@@ -60,8 +67,8 @@ def train_round(
     return Update(
         site=site.name,
         weights=weights,
-        patients=len(split.training),
-        labelled=labelled(split.training),
+        patients=len(cases),
+        labelled=labelled(cases),
         loss=float(loss),
         seconds=0.0,
         judgement=judgement,

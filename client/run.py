@@ -148,7 +148,9 @@ def sharing(site: SiteFile, patients: int) -> Table:
         tasks = ", ".join(policy.tasks)
         leaves = [
             f"weights of the network, trained here on {tasks}: at most {policy.max_rounds} rounds"
-            f" of at most {policy.max_local_epochs} epochs or {policy.max_local_steps} steps",
+            f" of at most {policy.max_local_epochs} epochs or {policy.max_local_steps} steps"
+            f" of at least {policy.min_batch_size} patients, and a task only where a round has at"
+            f" least {policy.min_labelled_patients} with its label",
             "where the study asks for SCAFFOLD, by how much the mean gradient of a round differs"
             " from the round before: no more than can be computed from the weights",
             "how many patients train, and how many have each task's label",

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import torch
 from torch import Tensor
 
 from client.augmentation import augment
-from client.batches import Batches, in_steps, on_device, shuffled
-from client.cases import PreparedCase
+from client.batches import Batches, draw, in_steps, on_device, shuffled
+from client.cases import PreparedCase, labelled
 from client.control import ControlVariate
 from client.proximal import ProximalTerm
 from client.steps import AdamWSteps, PlainSteps, StepGroup, Steps
@@ -17,6 +18,7 @@ from shared.losses.multitask import multitask_loss
 from shared.model import HEADS, MultiTaskNet
 from shared.plan import OptimisationSettings, Plan
 from shared.seeds import derive_seed
+from shared.tasks import Task
 
 
 def train_locally(
@@ -41,8 +43,7 @@ def train_locally(
         reads one.
     """
     settings = plan.optimisation
-    seed = derive_seed(plan.seed, "train", site, round_number)
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(plan, site, round_number)
     torch.manual_seed(derive_seed(plan.seed, "dropout", site, round_number))
     proximal = ProximalTerm(model, plan.algorithm.proximal_mu)
     trunk_and_heads = _steps(model, settings, cosine(settings, round_number, plan.rounds))
@@ -61,6 +62,35 @@ def train_locally(
             steps.step()
         losses.append(total.detach())
     return torch.stack(losses).double().mean()
+
+
+def with_enough_labels(
+    cases: Sequence[PreparedCase], plan: Plan, least: int, *, site: str, round_number: int
+) -> tuple[PreparedCase, ...]:
+    """Return the cases as a round may use them: without the labels that too few of it have.
+
+    A task's own head moves by the patients alone who have its label. Where fewer than `least` of
+    those whom the round draws have it, nobody has: the head stays, and the other tasks train.
+    """
+    known = labelled(_drawn(cases, plan, _generator(plan, site, round_number)))
+    hidden: dict[Task, None] = dict.fromkeys(task for task, count in known.items() if count < least)
+    return tuple(replace(case, labels=replace(case.labels, **hidden)) for case in cases)
+
+
+def _generator(plan: Plan, site: str, round_number: int) -> torch.Generator:
+    seed = derive_seed(plan.seed, "train", site, round_number)
+    return torch.Generator().manual_seed(seed)
+
+
+def _drawn(
+    cases: Sequence[PreparedCase], plan: Plan, generator: torch.Generator
+) -> Sequence[PreparedCase]:
+    """Return whom a round draws, each once; the draw is the first use of its generator."""
+    steps, size = plan.optimisation.local_steps, plan.optimisation.batch_size
+    # Passes take everybody; so do enough steps.
+    if not steps or steps * size >= len(cases):
+        return cases
+    return draw(cases, steps * size, generator)
 
 
 def _changed_batches(

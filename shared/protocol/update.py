@@ -32,7 +32,7 @@ class Update:
     patients : int
         Training patients behind it.
     labelled : dict of Task to int
-        Training patients who have the task's label.
+        Training patients who have the task's label; 0 where a site leaves a task untrained.
     loss : float
         Mean training loss of the last local epoch.
     seconds : float

@@ -6,6 +6,7 @@ import pytest
 from flwr.app import MessageType
 
 from client.policy import Policy
+from shared.algorithm import AlgorithmSettings
 from shared.losses.multitask import LossSettings
 from shared.plan import OptimisationSettings, Plan
 from shared.protocol import ErrorCode, Instruction, ProtocolError
@@ -16,6 +17,14 @@ LONGER = replace(PLAN, rounds=11)
 HARDER = replace(PLAN, optimisation=OptimisationSettings(local_steps=0, local_epochs=3))
 MORE_STEPS = replace(PLAN, optimisation=OptimisationSettings(local_steps=51))
 LARGER = replace(PLAN, optimisation=OptimisationSettings(batch_size=129))
+SMALLER = replace(PLAN, optimisation=OptimisationSettings(batch_size=4))
+LAST_STEP_ALONE = [
+    replace(PLAN, optimisation=OptimisationSettings(head_learning_rate=2.0)),
+    replace(PLAN, optimisation=OptimisationSettings(own_ridge=10.0)),
+    replace(PLAN, optimisation=OptimisationSettings(shared_ridge=5.0, final_learning_rate=2.0)),
+    replace(PLAN, optimisation=OptimisationSettings(weight_decay=2000.0)),
+    replace(PLAN, algorithm=AlgorithmSettings(proximal_mu=1.0)),
+]
 WIDER = replace(PLAN, loss=LossSettings(mvi_weight=0.1))
 
 
@@ -36,6 +45,8 @@ def test_what_lies_within_the_limits_passes() -> None:
         (MessageType.TRAIN, HARDER, 1, 20, "3 local epochs asked, 2 allowed"),
         (MessageType.TRAIN, MORE_STEPS, 1, 20, "51 local steps asked, 50 allowed"),
         (MessageType.TRAIN, LARGER, 1, 20, "batches of 129 asked, 128 allowed"),
+        (MessageType.TRAIN, SMALLER, 1, 20, "batches of 4 asked, at least 5 wanted"),
+        *((MessageType.TRAIN, plan, 1, 20, "a step would undo") for plan in LAST_STEP_ALONE),
         (MessageType.TRAIN, WIDER, 1, 20, "training of mvi is not allowed"),
         (MessageType.QUERY, PLAN, 0, 19, "19 training patients"),
         (MessageType.TRAIN, PLAN, 1, 19, "19 training patients"),
@@ -67,3 +78,11 @@ def test_a_bundle_must_be_named_by_its_whole_hash(bundle: str) -> None:
 def test_limits_below_one_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Policy(max_rounds=0)
+    with pytest.raises(ValueError, match="no batch would be allowed"):
+        Policy(max_batch_size=4)
+
+
+def test_the_default_plan_and_fedprox_pass_the_default_policy() -> None:
+    Policy().check(MessageType.TRAIN, Instruction(Plan(), 1), 10)
+    fedprox = Plan(algorithm=AlgorithmSettings(proximal_mu=0.1))
+    Policy().check(MessageType.TRAIN, Instruction(fedprox, 1), 10)

@@ -1,6 +1,7 @@
 """The site's command, action by action."""
 
 import io
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -138,6 +139,9 @@ def test_what_is_shared_follows_from_the_policy(here: Here) -> None:
     )
     text = told(replace(here.site, policy=policy))
     assert "trained here on os: at most 7 rounds of at most 3 epochs or 9 steps" in text
+    floors = replace(policy, min_batch_size=6, min_labelled_patients=4)
+    text = told(replace(here.site, policy=floors))
+    assert re.search(r"of at least 6 patients, .* at\W+least 4 with its label", text, re.DOTALL)
     assert "also of" not in text
     aged = told(replace(here.site, clinical_variables=("age", "log_afp")))
     assert "also of age, log_afp where the study reads them" in aged

@@ -126,7 +126,9 @@ class Federation:
         coordinator, layout = self.settings, Layout(self.home)
         site_file = write_kit(coordinator, layout, name, bundle_hash(self.app)) / "site.yaml"
         values = yaml.safe_load(site_file.read_text())
-        policy = {**values["policy"], "min_training_patients": 1}
+        # The cohort's sites have five patients each.
+        few = {"min_training_patients": 1, "min_labelled_patients": 1}
+        policy = {**values["policy"], **few}
         values |= {"folder": str(folder), "workers": 1, "policy": policy}
         values["link"]["runtime_port"] = free_ports(1)[0]
         site_file.write_text(yaml.safe_dump(values | settings))
