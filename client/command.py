@@ -1,5 +1,6 @@
-"""``key=value`` words of a command, read as its configuration file lays them out."""
+"""What an institution's commands begin with: private files, and ``key=value`` words."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,14 @@ from omegaconf import MISSING, OmegaConf
 from shared.config import ConfigurationError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def keep_private() -> None:
+    """Let no other account read what this process and those that it starts write from now on.
+
+    For commands that write patients' data: prepared images, lists of who was set aside, the log.
+    """
+    os.umask(0o077)
 
 
 def read_words(words: Sequence[str], name: str, usage: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.clinical import SiteFolderError
-from client.command import CONFIGS, read_words
+from client.command import CONFIGS, keep_private, read_words
 from client.tables.convert import ACCOUNT, convert, write_converted
 from client.tables.mapping import read_mapping
 from client.tables.spreadsheet import read_spreadsheet
@@ -80,6 +80,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
+    keep_private()
     try:
         words = read_words(sys.argv[1:], "import_table", USAGE)
         settings = build(ImportSettings, words, where="import_table")

@@ -1,7 +1,9 @@
 """Everything that may stand between a site and joining, looked at one by one."""
 
 import os
+import shlex
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +65,7 @@ def look(site: SiteFile) -> Iterator[Finding]:
     yield from _link(site)
     yield _policy(site)
     yield _log(site)
+    yield _privacy(site)
     yield _memory()
     yield _device(site)
     yield from _folder(site)
@@ -148,6 +151,20 @@ def _log(site: SiteFile) -> Finding:
         todo = f"find out who changed it; then move {site.audit_log.name} and its head away"
         return Finding("log", "bad", str(error), todo)
     return Finding("log", "good", f"{head.lines} lines, chain intact, head {head.sha256[:16]}")
+
+
+def _privacy(site: SiteFile) -> Finding:
+    """Look at the folders alone: what lies in one that is closed cannot be reached."""
+    wide = [path for path in (site.cache_dir, site.state_dir) if _is_open(path)]
+    if wide:
+        names = " ".join(shlex.quote(str(path)) for path in wide)
+        found = f"other accounts of this machine can look into {names}"
+        return Finding("privacy", "warning", found, f"chmod go-rwx {names}")
+    return Finding("privacy", "good", "no other account can look into the cache and the state")
+
+
+def _is_open(folder: Path) -> bool:
+    return folder.exists() and bool(folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _memory() -> Finding:

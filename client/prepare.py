@@ -17,7 +17,7 @@ from rich.console import Console
 
 from client.clinical import SiteFolderError
 from client.cohort import write_set_aside
-from client.command import read_words
+from client.command import keep_private, read_words
 from client.preparation.content import SiteContent, gather, is_synthetic
 from client.preparation.page import write_page
 from client.preparation.table import prepared_table
@@ -74,6 +74,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
+    keep_private()
     console = Console()
     try:
         words = read_words(sys.argv[1:], "prepare", USAGE)

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from client.audit import AuditError, AuditLog
 from client.cohort import SiteFolderError, write_set_aside
+from client.command import keep_private
 from client.link import KeyFileError, key_fingerprint, make_key, read_key
 from client.node import NotAdmittedError, join, link_of, systemd_unit
 from client.preflight import Finding, look
@@ -187,6 +188,7 @@ def _print(console: Console, finding: Finding) -> None:
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="client")
 def main(config: DictConfig) -> None:
     """Compose the configuration and do what was asked."""
+    keep_private()
     console = Console(width=None if sys.stdout.isatty() else 100)
     # Every question to the link would be a line.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -233,6 +233,16 @@ def test_what_is_wrong_at_home_is_named(
     assert todo in found[subject].todo
 
 
+def test_folders_that_others_can_look_into_are_named(site: SiteFile) -> None:
+    assert findings(site)["privacy"].verdict == "good"
+    site.cache_dir.chmod(0o700)
+    site.state_dir.chmod(0o750)
+    found = findings(site)["privacy"]
+    assert (found.verdict, found.todo) == ("warning", f"chmod go-rwx {site.state_dir}")
+    site.state_dir.chmod(0o700)
+    assert findings(site)["privacy"].verdict == "good"
+
+
 def test_patients_set_aside_are_told_in_a_file_of_the_site(site: SiteFile) -> None:
     (site.folder / "p2" / "mask.nii.gz").unlink()
     found = findings(site)
