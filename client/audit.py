@@ -4,12 +4,16 @@ One JSON object a line. Each line carries the SHA-256 of the line before it, so 
 was changed, removed or put in breaks the chain at the next one. A small file beside it holds the
 number of lines and the last one's hash: lines cut off at the end do not go unnoticed. Who holds
 an older head on paper can even tell that log and head were both replaced.
+
+Every line has the hash of what was asked; the text stands once, in the first line that has its
+hash. Lines of schema 1, from before, do not hold the question: they stay, and are verified alike.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +22,12 @@ from typing import Any, Literal
 from filelock import FileLock
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from client.question import Question
 from shared.durable_file import write_durably
 
 GENESIS = "0" * 64
-SCHEMA = 1
+SCHEMA = 2
+_KNOWN_SCHEMAS = (1, SCHEMA)
 
 
 class AuditError(RuntimeError):
@@ -53,6 +59,8 @@ class Left:
 class Entry:
     """One message, answered or refused. Never a patient's id, a path or an exception's text.
 
+    What was asked is the coordinator's own text.
+
     Attributes
     ----------
     run : int
@@ -68,6 +76,8 @@ class Entry:
     code : str
         ``OK``, or the error code that left instead of an answer.
     left : tuple of Left
+    question : Question
+        What was asked.
     """
 
     run: int
@@ -77,7 +87,24 @@ class Entry:
     outcome: Literal["answered", "refused"]
     code: str
     left: tuple[Left, ...] = ()
+    question: Question = field(default_factory=Question)
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question, and the messages that asked it.
+
+    Attributes
+    ----------
+    question : mapping of str to Any
+        As the first of the lines has it (`client.question.Question`).
+    lines : tuple of int
+        Numbers of the lines, from 1.
+    """
+
+    question: Mapping[str, Any]
+    lines: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +162,8 @@ class AuditLog:
         with self._lock:
             head = self._recover()
             values = {"schema": SCHEMA, "line": head.lines + 1, "previous": head.sha256}
-            line = json.dumps({**values, **asdict(entry)}, separators=(",", ":")).encode()
+            told = asdict(self._with_its_text_once(entry))
+            line = json.dumps({**values, **told}, separators=(",", ":")).encode()
             with self.path.open("ab") as stream:
                 stream.write(line + b"\n")
                 stream.flush()
@@ -182,6 +210,22 @@ class AuditLog:
         """Return the lines, oldest first, unchecked."""
         return [json.loads(line) for line in self._lines()[0]]
 
+    def questions(self) -> tuple[Asked, ...]:
+        """Return the different questions that the lines hold, oldest first, unchecked."""
+        first: dict[str, dict[str, Any]] = {}
+        lines: dict[str, list[int]] = {}
+        for line in self.entries():
+            if "question" in line:
+                key = line["question"]["sha256"]
+                first.setdefault(key, line["question"])
+                lines.setdefault(key, []).append(line["line"])
+        return tuple(Asked(question, tuple(lines[key])) for key, question in first.items())
+
+    def _with_its_text_once(self, entry: Entry) -> Entry:
+        if all(asked.question["sha256"] != entry.question.sha256 for asked in self.questions()):
+            return entry
+        return replace(entry, question=replace(entry.question, asked=None))
+
     def _recover(self) -> Head:
         """Return the end, after what a crash between two writes may have left.
 
@@ -226,8 +270,14 @@ def _check_line(path: Path, number: int, line: bytes, *, previous: str) -> None:
     try:
         values = json.loads(line)
         found = (int(values["line"]), str(values["previous"]))
+        schema = values["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise AuditError(f"{path}, line {number}: not a line of this log") from error
+    if schema not in _KNOWN_SCHEMAS:
+        raise AuditError(
+            f"{path}, line {number}: schema {schema!r}, this version reads"
+            f" {', '.join(map(str, _KNOWN_SCHEMAS))}"
+        )
     if found != (number, previous):
         raise AuditError(
             f"{path}, line {number}: it does not follow the line before it, so one of the two"

@@ -3,7 +3,8 @@
 ``python -m client.launcher SITE_FILE WORD...``, or ``--serve SOCKET`` in place of the words.
 
 It runs the site's own code, not the bundle's. It compares the bundle's SHA-256 with the site's
-policy before anything of it is unpacked or imported, and writes down what leaves before it leaves.
+policy before anything of it is unpacked or imported, and writes down what was asked and what leaves
+before it leaves.
 """
 
 import importlib
@@ -24,6 +25,7 @@ from flwr.supernode.runtime import run_clientapp
 from client import warm
 from client.audit import AuditLog, Entry, describe
 from client.policy import Policy
+from client.question import LONGEST_CHARACTERS, Question, question_of
 from client.site_file import read_site_file
 from shared.protocol import INSTRUCTION, ErrorCode
 from shared.supervisor import die_with_parent
@@ -74,9 +76,11 @@ class Guard:
         """Return what answers a message: the app, or a refusal."""
 
         def answer(message: Message, context: Context) -> Message:
-            reply = self._answer(message, context, (app_id, version, bundle))
             try:
-                self._log.append(self._entry(message, reply))
+                # Before the app has the message in its hands.
+                question = question_of(message)
+                reply = self._answer(message, context, (app_id, version, bundle), question)
+                self._log.append(self._entry(message, reply, question))
             except Exception:
                 # What cannot be written down does not leave; nor does the exception's text.
                 logger.exception("nothing is answered, for it cannot be written down")
@@ -89,10 +93,15 @@ class Guard:
     def _allowed(self) -> bool:
         return self._bundle in self._policy.bundles
 
-    def _answer(self, message: Message, context: Context, app: tuple[str, str, str]) -> Message:
+    def _answer(
+        self, message: Message, context: Context, app: tuple[str, str, str], question: Question
+    ) -> Message:
         if not self._allowed:
             logger.error("refused: bundle %s is not in policy.bundles", self._bundle)
             return _error(message, ErrorCode.BUNDLE_REFUSED)
+        if question.asked is None:
+            logger.error("refused: more than %d characters are asked", LONGEST_CHARACTERS)
+            return _error(message, ErrorCode.MALFORMED_MESSAGE)
         try:
             if self._trained_enough(message):
                 return _error(message, ErrorCode.POLICY_REFUSED)
@@ -117,7 +126,7 @@ class Guard:
         logger.error("refused: %d rounds of this run answered, no more are allowed", answered)
         return True
 
-    def _entry(self, message: Message, reply: Message) -> Entry:
+    def _entry(self, message: Message, reply: Message, question: Question) -> Entry:
         return Entry(
             run=message.metadata.run_id,
             round=_round(message),
@@ -126,6 +135,7 @@ class Guard:
             outcome="refused" if reply.has_error() else "answered",
             code=_code_name(reply.error.code) if reply.has_error() else "OK",
             left=() if reply.has_error() else describe(reply.content),
+            question=question,
         )
 
 

@@ -3,10 +3,11 @@
 ``join``, the default, prepares the patients, prints what will be shared and what never is, and
 is a SuperNode from then on. ``check`` tells everything that stands in the way before; ``key``
 makes the site's key; ``bundle`` prints the hash of this checkout's app; ``log`` verifies the log
-of what left; ``unit`` prints a systemd unit.
+of what was asked and what left; ``unit`` prints a systemd unit.
 """
 
 import getpass
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -105,9 +106,18 @@ def run_bundle(here: Here) -> int:
 
 
 def run_log(here: Here) -> int:
-    """Verify the log and say where it ends."""
-    head = AuditLog(here.site.audit_log).verify()
+    """Verify the log, say where it ends and what was asked."""
+    log = AuditLog(here.site.audit_log)
+    head = log.verify()
     here.tell(f"{here.site.audit_log}: {head.lines} lines, chain intact, head {head.sha256}")
+    for asked in log.questions():
+        text = asked.question["asked"]
+        # As JSON, so that nothing in a coordinator's text can steer the terminal.
+        told = "too long to be kept" if text is None else json.dumps(text)
+        here.tell(
+            f"asked {len(asked.lines)} times, first in line {asked.lines[0]}"
+            f" ({asked.question['sha256'][:16]}): {told}"
+        )
     return 0
 
 

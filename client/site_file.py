@@ -77,8 +77,8 @@ class SiteFile:
     cache_dir : Path
         Where prepared regions of interest are kept.
     state_dir : Path
-        The log of what left, the launcher, the executor's secret, and what an algorithm has the
-        site remember between rounds.
+        The log of what was asked and left, the launcher, the executor's secret, and what an
+        algorithm has the site remember between rounds.
     preprocessing : PreprocessingSettings
         As the study prescribes: the plan is refused where it differs.
     minimum_count : int

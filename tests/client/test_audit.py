@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from client.audit import GENESIS, AuditError, AuditLog, Entry, Head, Left, describe
+from client.question import Question
 
 
 def entry(number: int) -> Entry:
@@ -44,6 +46,38 @@ def test_each_line_carries_the_hash_of_the_one_before(log: AuditLog) -> None:
 
 def test_an_empty_log_is_intact(tmp_path: Path) -> None:
     assert AuditLog(tmp_path / "none" / "messages.jsonl").verify() == Head(0, GENESIS)
+
+
+def as_before_questions(lines: list[bytes]) -> list[bytes]:
+    """Return the lines as schema 1 had them."""
+    old, previous = [], GENESIS
+    for line in lines:
+        values = json.loads(line) | {"schema": 1, "previous": previous}
+        del values["question"]
+        old.append(json.dumps(values, separators=(",", ":")).encode())
+        previous = sha256(old[-1]).hexdigest()
+    return old
+
+
+def test_a_log_from_before_questions_were_kept_is_verified_and_goes_on(log: AuditLog) -> None:
+    lines = as_before_questions(log.path.read_bytes().splitlines())
+    log.path.write_bytes(b"".join(line + b"\n" for line in lines))
+    head = {"lines": 4, "sha256": sha256(lines[-1]).hexdigest()}
+    log.path.with_suffix(".head").write_text(json.dumps(head))
+    assert log.verify().lines == 4
+    assert log.questions() == ()
+    asking = Question("a" * 64, {"instruction": {"plan": "{}"}})
+    log.append(replace(entry(5), question=asking))
+    assert log.verify().lines == 5
+    assert [asked.lines for asked in log.questions()] == [(5,)]
+
+
+def test_a_schema_of_another_version_is_refused_by_name(log: AuditLog) -> None:
+    lines = log.path.read_bytes().splitlines()
+    later = [line.replace(b'"schema":2', b'"schema":9') for line in lines]
+    log.path.write_bytes(b"".join(line + b"\n" for line in later))
+    with pytest.raises(AuditError, match=r"line 1: schema 9, this version reads 1, 2"):
+        log.verify()
 
 
 def change(line: bytes) -> bytes:

@@ -5,18 +5,24 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
-from flwr.app import Context, Error, Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client.audit import AuditLog
 from client.launcher import OWN_PACKAGES, Guard
 from client.policy import Policy
-from shared.plan import Plan
+from client.question import LONGEST_CHARACTERS
+from shared.config import to_json
+from shared.evidence.messages import write_evidence_request
+from shared.evidence.request import EvidenceRequest, follow_up_grid
+from shared.plan import OptimisationSettings, Plan
 from shared.protocol import ErrorCode, Instruction, write_instruction
 
 BUNDLE = b"the allowed bundle"
 POLICY = Policy(bundles=(sha256(BUNDLE).hexdigest(),), max_rounds=3)
+HONEST = Plan()
 App = Callable[[Message, Context], Message]
 
 
@@ -46,14 +52,20 @@ class Runner:
         self.loaded += 1
         return self._app
 
-    def run(self, bundle: bytes) -> Message:
+    def run(self, bundle: bytes, content: RecordDict | None = None) -> Message:
         TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = 1, 1, 2
-        content = write_instruction({}, Instruction(Plan(), round=3))
+        content = question() if content is None else content
         message = Message(content, dst_node_id=2, message_type=MessageType.TRAIN)
         context = Context(1, 2, node_config={}, state=RecordDict(), run_config={})
         self.guard.install(bundle, skip_prompt=True)
         answer = self.guard.load("hepafed/hepafed", "0.1.0", sha256(bundle).hexdigest())
         return answer(message=message, context=context)
+
+
+def question(plan: Plan = HONEST, number: int = 3, weight: float = 0.0) -> RecordDict:
+    """Return a message of training."""
+    weights = {"heads.mvi": np.full(3, weight, np.float32)}
+    return write_instruction(weights, Instruction(plan, number, {"north": number - 1}))
 
 
 def good(message: Message, context: Context) -> Message:
@@ -105,6 +117,72 @@ def test_a_refusal_of_the_app_is_written_down_by_name(tmp_path: Path) -> None:
     runner.run(BUNDLE)
     (line,) = runner.log.entries()
     assert (line["outcome"], line["code"], line["left"]) == ("refused", "POLICY_REFUSED", [])
+
+
+def test_the_log_tells_a_batch_of_one_from_an_honest_plan(tmp_path: Path) -> None:
+    runner = Runner(good, tmp_path / "log.jsonl")
+    alone = Plan(optimisation=OptimisationSettings(batch_size=1))
+    for plan in (HONEST, alone):
+        runner.run(BUNDLE, question(plan))
+    honest, other = (asked.question for asked in runner.log.questions())
+    assert honest["asked"]["instruction"]["plan"] == to_json(HONEST)
+    assert '"batch_size":1,' in other["asked"]["instruction"]["plan"]
+    assert honest["sha256"] != other["sha256"]
+
+
+def test_what_is_asked_in_every_round_stands_once_and_the_model_by_its_hash(
+    tmp_path: Path,
+) -> None:
+    runner = Runner(good, tmp_path / "log.jsonl")
+    for number in (1, 2, 3):
+        runner.run(BUNDLE, question(number=number, weight=number // 2))
+    (asked,) = runner.log.questions()
+    assert asked.lines == (1, 2, 3)
+    first, second, third = (line["question"] for line in runner.log.entries())
+    assert first["asked"] is not None
+    assert (second["asked"], third["asked"]) == (None, None)
+    assert first["arrays"] != second["arrays"] == third["arrays"]
+    assert runner.log.verify().lines == 3
+
+
+def test_a_question_for_evidence_is_written_down_word_for_word(tmp_path: Path) -> None:
+    runner = Runner(good, tmp_path / "log.jsonl")
+    request = EvidenceRequest(("internal",), follow_up_grid(Plan()))
+    runner.run(BUNDLE, write_evidence_request({}, Instruction(Plan(), 1), request))
+    (line,) = runner.log.entries()
+    assert line["question"]["asked"]["evidence-request"]["request"] == to_json(request)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict(),
+        RecordDict({"instruction": MetricRecord({"plan": float("nan")})}),
+        RecordDict({"instruction": ConfigRecord({"plan": [b"\xff", b""], "round": "now"})}),
+        RecordDict({"instruction": ConfigRecord({"plan": "[" * 9999 + "\x1b[2J"})}),
+        RecordDict({"model": ConfigRecord({"question": '","asked":{'})}),
+    ],
+)
+def test_a_malformed_question_is_written_down_like_any_other(
+    tmp_path: Path, content: RecordDict
+) -> None:
+    runner = Runner(refusing, tmp_path / "log.jsonl")
+    for _ in range(2):
+        assert runner.run(BUNDLE, content).error.code == ErrorCode.POLICY_REFUSED
+    (asked,) = runner.log.questions()
+    assert asked.lines == (1, 2)
+    assert asked.question["asked"] is not None
+    assert runner.log.verify().lines == 2
+
+
+def test_a_question_too_long_to_be_written_down_is_not_answered(tmp_path: Path) -> None:
+    runner = Runner(good, tmp_path / "log.jsonl")
+    endless = ConfigRecord({"plan": "x" * LONGEST_CHARACTERS})
+    reply = runner.run(BUNDLE, RecordDict({"instruction": endless}))
+    assert (reply.error.code, runner.loaded) == (ErrorCode.MALFORMED_MESSAGE, 0)
+    (line,) = runner.log.entries()
+    assert (line["outcome"], line["question"]["asked"]) == ("refused", None)
+    assert len(runner.log.path.read_bytes()) < 1000
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n"])

@@ -14,6 +14,7 @@ from rich.console import Console
 from client.audit import AuditError, AuditLog, Entry
 from client.link import KeyFileError, read_key
 from client.node import link_of, services, write_launchers
+from client.question import Question
 from client.run import ACTIONS, Action, Here, sharing
 from client.site_file import SiteFile, read_site_file
 from server.registry import read_public_key
@@ -103,8 +104,12 @@ def test_the_bundle_is_the_checkouts(here: Here) -> None:
 
 def test_the_log_is_verified(here: Here) -> None:
     log = AuditLog(here.site.audit_log)
-    log.append(Entry(1, 1, "0" * 64, "train", "refused", "POLICY_REFUSED"))
-    assert "1 lines, chain intact" in run(here, "log")
+    asked = Question("a" * 64, {"instruction": {"plan": "batches of one\x1b[2J"}})
+    log.append(Entry(1, 1, "0" * 64, "train", "refused", "POLICY_REFUSED", question=asked))
+    told = run(here, "log")
+    assert "1 lines, chain intact" in told
+    assert 'asked 1 times, first in line 1 (aaaaaaaaaaaaaaaa): {"instruction"' in told
+    assert r"batches of one\u001b[2J" in told
     log.path.write_text(log.path.read_text().replace("train", "query"))
     with pytest.raises(AuditError, match="cut off or replaced"):
         run(here, "log")
