@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 
@@ -37,12 +38,8 @@ def build(cls: type[T], values: Mapping[str, Any], *, where: str) -> T:
     try:
         return TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:
-        problems = [
-            f"{'.'.join([where, *map(str, problem['loc'])])}: {problem['msg']}"
-            f" (got {problem['input']!r})"
-            for problem in error.errors(include_url=False)
-        ]
-        raise ConfigurationError("; ".join(problems)) from error
+        problems = error.errors(include_url=False)
+        raise ConfigurationError("; ".join(_in_words(where, one) for one in problems)) from error
 
 
 def to_json(value: Any) -> str:
@@ -54,6 +51,13 @@ def from_json(cls: type[T], text: str, *, where: str) -> T:
     """Make a dataclass from JSON, as strictly as `build`."""
     values = TypeAdapter(dict[str, Any]).validate_json(text)
     return build(cls, values, where=where)
+
+
+def _in_words(where: str, problem: ErrorDetails) -> str:
+    place, value = ".".join([where, *map(str, problem["loc"])]), problem["input"]
+    # What is wrong between several values is in the message; all of them would hide it.
+    got = "" if isinstance(value, Mapping) else f" (got {value!r})"
+    return f"{place}: {problem['msg']}{got}"
 
 
 def _unknown_keys(cls: type, values: Mapping[str, Any], where: str) -> list[str]:

@@ -25,5 +25,11 @@ def test_a_wrong_value_is_named(values: dict[str, object], message: str) -> None
         build(Plan, values, where="plan")
 
 
+def test_what_is_wrong_between_values_is_told_without_all_of_them() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build(Plan, {"algorithm": {"control_variates": True}}, where="plan")
+    assert str(caught.value).endswith("choose optimisation=sgd")
+
+
 def test_an_absent_key_takes_its_default() -> None:
     assert build(OptimisationSettings, {"batch_size": 3}, where="o").learning_rate > 0
