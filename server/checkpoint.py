@@ -19,7 +19,7 @@ from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.server")
 
-SCHEMA = 2
+SCHEMA = 3
 
 # The newest may be damaged when the machine goes down: the one before must still be there.
 _KEPT = 2
@@ -40,10 +40,10 @@ class Checkpoint:
         remember nothing.
     best_round : int or None
         The round whose model was judged best on internal validation so far.
-    best_score : float
     best_weights : Weights or None
     history : list of dict
-        One record a round, as in ``rounds.jsonl``.
+        One record a round, from 0, as in ``rounds.jsonl``; what the best round was judged by is
+        in its own.
     finished : bool
         Whether the last model has been judged too.
     """
@@ -52,7 +52,6 @@ class Checkpoint:
     weights: Weights
     memory: Memory = field(default_factory=dict)
     best_round: int | None = None
-    best_score: float = float("-inf")
     best_weights: Weights | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
@@ -65,7 +64,7 @@ def counted(history: Sequence[Mapping[str, Any]], last_round: int) -> dict[str, 
 
 
 class CheckpointMismatchError(RuntimeError):
-    """The folder holds the checkpoint of another plan."""
+    """The folder holds the checkpoint of another plan, or of another version of this program."""
 
 
 def save(checkpoint: Checkpoint, identity: str, folder: Path) -> None:
@@ -91,7 +90,6 @@ def save(checkpoint: Checkpoint, identity: str, folder: Path) -> None:
         "weights": _write_arrays(checkpoint.weights, folder),
         "memory": _write_arrays(checkpoint.memory, folder),
         "best_round": checkpoint.best_round,
-        "best_score": None if checkpoint.best_weights is None else checkpoint.best_score,
         "best_weights": _write_arrays(checkpoint.best_weights, folder),
         "finished": checkpoint.finished,
         "history": checkpoint.history,
@@ -111,7 +109,8 @@ def load(identity: str, folder: Path) -> Checkpoint | None:
     Raises
     ------
     CheckpointMismatchError
-        The checkpoint belongs to another plan: resuming it would mix two experiments.
+        The checkpoint belongs to another plan: resuming it would mix two experiments. Or it is
+        of another format.
     """
     for path in reversed(_states(folder)):
         try:
@@ -137,18 +136,21 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def _read(path: Path, identity: str) -> Checkpoint:
     state = json.loads(_verified(path))
-    if state["schema"] != SCHEMA or state["identity"] != identity:
+    if state["schema"] != SCHEMA:
+        raise CheckpointMismatchError(
+            f"{path.parent} holds a checkpoint of format {state['schema']}, this version reads"
+            f" {SCHEMA}: give a new folder, or remove it"
+        )
+    if state["identity"] != identity:
         raise CheckpointMismatchError(
             f"{path.parent} holds the checkpoint of another plan: give a new folder, or remove it"
         )
-    best_weights = _read_arrays(state["best_weights"], path.parent)
     return Checkpoint(
         round=state["round"],
         weights=_read_arrays(state["weights"], path.parent) or {},
         memory=_read_arrays(state["memory"], path.parent) or {},
         best_round=state["best_round"],
-        best_score=float("-inf") if best_weights is None else state["best_score"],
-        best_weights=best_weights,
+        best_weights=_read_arrays(state["best_weights"], path.parent),
         history=state["history"],
         finished=state["finished"],
     )

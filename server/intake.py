@@ -111,9 +111,9 @@ class TrainingIntake(Intake):
         """Return the average of the updates that count."""
         return self._running.average()
 
-    def judgements(self) -> list[Judgement]:
-        """Return what the sites think of the model that went out, in site order."""
-        return [self._judgements[site] for site in sorted(self._judgements)]
+    def judgements(self) -> dict[str, Judgement]:
+        """Return what the sites think of the model that went out, by site, in site order."""
+        return dict(sorted(self._judgements.items()))
 
     def record(self) -> dict[str, Any]:
         """Return the round's record, sites in order."""
@@ -157,9 +157,9 @@ class JudgementIntake(Intake):
         """Take in the replies to an evaluation message."""
         self.take(replies, asked, read_judgement, self._judgements.__setitem__)
 
-    def judgements(self) -> list[Judgement]:
-        """Return them in site order."""
-        return [self._judgements[site] for site in sorted(self._judgements)]
+    def judgements(self) -> dict[str, Judgement]:
+        """Return them by site, in site order."""
+        return dict(sorted(self._judgements.items()))
 
 
 def _guarded(read: Callable[[Message], tuple[str, T]], reply: Message) -> tuple[str, T]:

@@ -14,11 +14,11 @@ from server.checkpoint import Checkpoint, counted
 from server.intake import JudgementIntake, TrainingIntake
 from server.progress import Progress
 from server.question import FederationFailedError, Question
+from server.selection import is_better, judged_by, selection_score
 from server.terms import Terms
 from shared.judgement import Judgement, add_up
 from shared.plan import Plan, new_model
 from shared.protocol import Instruction, write_instruction
-from shared.tasks import TASKS
 from shared.weights import Weights, to_record
 
 logger = logging.getLogger("hepafed.server")
@@ -129,7 +129,7 @@ class SiteStrategy(Strategy):
         try:
             self._asked().put(intake, intake.take_judgements, replies)
         except FederationFailedError as error:
-            # All updates are in: what those who answered think is better than no end.
+            # All updates are in: what those who answered think goes into the record.
             logger.warning("the last model is judged by too few sites: %s", error)
         judged = self._record_judgement(self.checkpoint, intake.judgements())
         self.checkpoint = replace(judged, finished=True)
@@ -164,36 +164,28 @@ class SiteStrategy(Strategy):
         return self._question
 
     def _record_judgement(
-        self, checkpoint: Checkpoint, judgements: Iterable[Judgement]
+        self, checkpoint: Checkpoint, judgements: Mapping[str, Judgement]
     ) -> Checkpoint:
         """Write what the sites think of a model into its round's record; keep it if it is best."""
-        metrics = add_up(judgements).metrics()
-        score = selection_score(metrics, self.plan)
-        last = {**checkpoint.history[-1], "metrics": metrics, "score": score}
-        checkpoint = replace(checkpoint, history=[*checkpoint.history[:-1], last])
-        if score is None or score <= checkpoint.best_score:
+        total = add_up(judgements.values())
+        judged = {
+            **checkpoint.history[-1],
+            "metrics": total.metrics(),
+            "score": selection_score(total.losses, self.plan),
+            "judged_by": judged_by(judgements),
+        }
+        checkpoint = replace(checkpoint, history=[*checkpoint.history[:-1], judged])
+        # The last model's judges alone may be fewer: no ground to put it before another.
+        enough = len(judgements) >= self._terms.patience.minimum_sites
+        if not enough or not self._beats_the_best(judged, checkpoint):
             return checkpoint
-        return replace(
-            checkpoint,
-            best_round=checkpoint.round,
-            best_score=score,
-            best_weights=checkpoint.weights,
-        )
+        return replace(checkpoint, best_round=checkpoint.round, best_weights=checkpoint.weights)
 
-
-def selection_score(metrics: Mapping[str, float | None], plan: Plan) -> float | None:
-    """Return what the best round is chosen by, on internal validation alone; higher is better.
-
-    The loss that is trained, negative, over the tasks whose loss can be had: a proper score
-    that moves little from round to round. C-indices of some hundred patients move by more than
-    rounds differ, and the best of thirty is the luckiest.
-    """
-    losses = [
-        plan.loss.weight(task) * loss
-        for task in TASKS
-        if (loss := metrics[f"{task}_loss"]) is not None
-    ]
-    return -sum(losses) if losses else None
+    def _beats_the_best(self, judged: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
+        if checkpoint.best_round is None:
+            return judged["score"] is not None
+        best = checkpoint.history[checkpoint.best_round]
+        return is_better(judged["judged_by"], best["judged_by"], self.plan)
 
 
 def _account(question: Question) -> dict[str, Any]:

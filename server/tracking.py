@@ -124,6 +124,9 @@ def record_scalars(record: Mapping[str, Any]) -> Iterator[Scalar]:
     number = int(record["round"])
     named = {f"validation/{key}": value for key, value in (record.get("metrics") or {}).items()}
     named["validation/score"] = record.get("score")
+    if "judged_by" in record:
+        # A curve's points are not of the same patients where this one is not level.
+        named["validation/sites"] = len(record["judged_by"])
     for key in ("seconds", "bytes_down", "bytes_up"):
         named[f"round/{key}"] = record.get(key)
     if record.get("sites"):

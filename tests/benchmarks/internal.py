@@ -24,7 +24,7 @@ from client.evaluation import judge
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.federation import best_weights
-from server.strategy import selection_score
+from server.selection import selection_score
 from shared.durable_file import write_durably
 from shared.metrics.predictions import evaluate
 from shared.results import Metric
@@ -168,7 +168,8 @@ def train_and_judge(run: InternalRun, data: FederationData, unseen: Patients) ->
     began = time.process_time()
     checkpoint, own = trained(run, data)
     told = judged(run, checkpoint, own, data.cohort("internal"))
-    told["loss"] = -checkpoint.best_score
+    if (best := checkpoint.best_round) is not None:
+        told["loss"] = -checkpoint.history[best]["score"]
     kept = judged(run, checkpoint, own, unseen)
     if run.settings.plan.algorithm.personal == "none":
         kept["loss"] = loss_of(run, checkpoint, unseen)
@@ -200,7 +201,7 @@ def loss_of(run: InternalRun, checkpoint: Checkpoint, patients: Patients) -> flo
     model = load_model(plan, best_weights(checkpoint))
     device = torch.device(run.settings.runtime.device)
     judgement = judge(model, patients.cases, plan, device, minimum_count=1)
-    score = selection_score(judgement.metrics(), plan)
+    score = selection_score(judgement.losses, plan)
     return None if score is None else -score
 
 

@@ -18,7 +18,6 @@ def checkpoint(number: int) -> Checkpoint:
         weights={"w": np.full(3, number, np.float32)},
         memory={"first/w": np.full(3, number / 3, np.float64), "steps": np.array([number + 0.0])},
         best_round=number - 1,
-        best_score=0.5,
         best_weights={"w": np.full(3, number - 1, np.float32)},
         history=[{"round": index} for index in range(number + 1)],
     )
@@ -118,6 +117,16 @@ def test_another_plans_checkpoint_is_refused(tmp_path: Path) -> None:
     checkpoints.save(checkpoint(1), "plan", tmp_path)
     with pytest.raises(CheckpointMismatchError, match="another plan"):
         checkpoints.load("other plan", tmp_path)
+
+
+def test_a_checkpoint_of_another_format_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SCHEMA", checkpoints.SCHEMA - 1)
+    checkpoints.save(checkpoint(1), "plan", tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointMismatchError, match="format"):
+        checkpoints.load("plan", tmp_path)
 
 
 def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path: Path) -> None:

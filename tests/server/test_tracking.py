@@ -28,7 +28,9 @@ def record(number: int, **more: Any) -> dict[str, Any]:
 
 
 def judged(number: int) -> dict[str, Any]:
-    return record(number, metrics={"os_c_index": 0.5 + number / 10, "mvi_auc": None}, score=0.6)
+    metrics = {"os_c_index": 0.5 + number / 10, "mvi_auc": None}
+    by = {"north (old)": {"os": {"total": 3.0, "patients": 5}}}
+    return record(number, metrics=metrics, score=0.6, judged_by=by)
 
 
 class Memory:
@@ -68,6 +70,7 @@ def test_every_number_is_told_once_and_in_its_round() -> None:
     assert len(memory.scalars) == len({(name, number) for name, _, number in memory.scalars})
     told = {(name, number): value for name, value, number in memory.scalars}
     assert told["validation/os_c_index", 2] == pytest.approx(0.7)
+    assert told["validation/sites", 2] == 1
     assert told["loss/north (old)", 2] == pytest.approx(1.0)
     assert told["round/refused", 1] == 1
     assert ("validation/mvi_auc", 1) not in told

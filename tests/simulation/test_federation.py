@@ -15,10 +15,11 @@ from server.checkpoint import Checkpoint
 from server.federation import initial_weights
 from server.optimiser import FedAdam, FedAvg, FedAvgM, FedYogi, ServerOptimiser
 from server.question import FederationFailedError
-from server.strategy import selection_score
+from server.selection import selection_score
+from shared.judgement import LossSum
 from shared.losses.multitask import LossSettings
 from shared.plan import new_model
-from shared.tasks import Labels, Survival
+from shared.tasks import TASKS, Labels, Survival, Task
 from tests.simulation.small_sites import PLAN, assert_equal, labelled_sites, run
 
 
@@ -85,9 +86,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 def test_a_round_is_scored_by_the_loss_that_is_trained() -> None:
     plan = replace(PLAN, loss=LossSettings(mvi_weight=2.0, rfs_weight=0.5))
-    losses = {"mvi_loss": 0.5, "rfs_loss": 1.0, "os_loss": None}
+    losses: dict[Task, LossSum] = {"mvi": LossSum(2.0, 4), "rfs": LossSum(3.0, 3), "os": LossSum()}
     assert selection_score(losses, plan) == -1.5
-    assert selection_score(dict.fromkeys(losses), plan) is None
+    assert selection_score(dict.fromkeys(TASKS, LossSum()), plan) is None
 
 
 def test_the_best_round_is_the_one_that_internal_validation_likes_best(
