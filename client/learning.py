@@ -85,7 +85,7 @@ def _variate(
     begun anew would bias every site's steps for good.
     """
     counted = instruction.counted.get(site.name, 0)
-    own = memory_of(site, instruction.plan).recall("control", counted) if counted else None
+    own = memory_of(site, instruction).recall("control", counted) if counted else None
     if counted and own is None:
         raise ProtocolError(ErrorCode.MEMORY_LOST, f"no control variate of round {counted}")
     if own is not None:
@@ -97,7 +97,7 @@ def _keep(site: Site, instruction: Instruction, variate: ControlVariate) -> Weig
     """Keep the site's new control variate; return by how much it has changed."""
     change = variate.change()
     check_weights(change, change)
-    memory, counted = memory_of(site, instruction.plan), instruction.counted.get(site.name, 0)
+    memory, counted = memory_of(site, instruction), instruction.counted.get(site.name, 0)
     memory.keep("control", instruction.round, variate.after())
     memory.forget("control", instruction.round, but=counted)
     return change

@@ -17,7 +17,7 @@ from client.site import Site
 from shared.config import to_json
 from shared.durable_file import write_durably
 from shared.plan import Plan
-from shared.protocol import ErrorCode, ProtocolError
+from shared.protocol import ErrorCode, Instruction, ProtocolError
 from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.client")
@@ -29,7 +29,7 @@ KEPT_ROUNDS = 3
 
 
 class SiteMemory:
-    """Arrays by kind and round, of one plan.
+    """Arrays by kind and round, of one federation.
 
     What a round leaves is kept under its number. Which one goes with a model the coordinator
     says (`shared.protocol.Instruction.counted`), for it knows whose update counted and where it
@@ -40,11 +40,14 @@ class SiteMemory:
     state_dir : Path
         The site's own.
     plan : Plan
-        Another plan is another federation: it has a memory of its own.
+    federation : str
+        From `shared.protocol.Instruction`: of the same plan run again, on other patients or by
+        other sites, nothing must take the place of what goes with an earlier model. Empty where
+        a model is from before federations had one.
     """
 
-    def __init__(self, state_dir: Path, plan: Plan) -> None:
-        digest = blake2b(to_json(plan).encode(), digest_size=8).hexdigest()
+    def __init__(self, state_dir: Path, plan: Plan, federation: str) -> None:
+        digest = blake2b(f"{to_json(plan)}{federation}".encode(), digest_size=8).hexdigest()
         self._folder = state_dir / "memory" / digest
 
     def recall(self, kind: Kind, round_number: int) -> Weights | None:
@@ -63,7 +66,7 @@ class SiteMemory:
     def forget(self, kind: Kind, round_number: int, *, but: int) -> None:
         """Remove what is older than a few rounds, and what is of later ones, but one round's.
 
-        Later rounds than the one at hand are those of an earlier run of the same plan.
+        Later rounds than the one at hand are those whose checkpoints the coordinator has lost.
         """
         wanted = {but, *range(round_number - KEPT_ROUNDS + 1, round_number + 1)}
         for path in self._folder.glob(f"{kind}-*.safetensors"):
@@ -74,8 +77,8 @@ class SiteMemory:
         return self._folder / f"{kind}-{round_number:06d}.safetensors"
 
 
-def memory_of(site: Site, plan: Plan) -> SiteMemory:
-    """Return what a site remembers of a plan's rounds.
+def memory_of(site: Site, instruction: Instruction) -> SiteMemory:
+    """Return what a site remembers of a federation's rounds.
 
     Raises
     ------
@@ -84,4 +87,4 @@ def memory_of(site: Site, plan: Plan) -> SiteMemory:
     """
     if site.state_dir is None:
         raise ProtocolError(ErrorCode.MEMORY_LOST, "this site has no state_dir to remember in")
-    return SiteMemory(site.state_dir, plan)
+    return SiteMemory(site.state_dir, instruction.plan, instruction.federation)

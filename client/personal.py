@@ -51,7 +51,7 @@ def take_own_part(model: MultiTaskNet, site: Site, instruction: Instruction) -> 
     counted = instruction.counted.get(site.name, 0)
     if plan.algorithm.personal == "none" or not counted:
         return
-    if not put_own_part(model, plan, memory_of(site, plan), counted):
+    if not put_own_part(model, plan, memory_of(site, instruction), counted):
         logger.warning("the site's own part is lost: the average takes its place")
 
 
@@ -79,7 +79,7 @@ def keep_own_part(
     plan = instruction.plan
     if plan.algorithm.personal != "none":
         own = _part_of(weights, model, plan.algorithm.personal)
-        memory_of(site, plan).keep("personal", instruction.round, own)
+        memory_of(site, instruction).keep("personal", instruction.round, own)
 
 
 def _part_of(weights: Weights, model: nn.Module, part: PersonalPart) -> Weights:

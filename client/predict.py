@@ -182,8 +182,9 @@ def use_own_part(
     own_round = about.own_rounds.get(site.name)
     if own_round is None:
         return None, [f"{site.name} has no part of its own in this model; {average}"]
+    memory = SiteMemory(site.state_dir, about.plan, about.federation)
     try:
-        if put_own_part(model, about.plan, SiteMemory(site.state_dir, about.plan), own_round):
+        if put_own_part(model, about.plan, memory, own_round):
             return site.name, []
         problem = "cannot be read"
     except ProtocolError as error:

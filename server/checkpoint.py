@@ -19,7 +19,7 @@ from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.server")
 
-SCHEMA = 3
+SCHEMA = 4
 
 # The newest may be damaged when the machine goes down: the one before must still be there.
 _KEPT = 2
@@ -46,6 +46,8 @@ class Checkpoint:
         in its own.
     finished : bool
         Whether the last model has been judged too.
+    federation : str
+        Drawn at the start: by it sites tell this run of a plan from another.
     """
 
     round: int
@@ -55,6 +57,7 @@ class Checkpoint:
     best_weights: Weights | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
+    federation: str = ""
 
 
 def counted(history: Sequence[Mapping[str, Any]], last_round: int) -> dict[str, int]:
@@ -92,6 +95,7 @@ def save(checkpoint: Checkpoint, identity: str, folder: Path) -> None:
         "best_round": checkpoint.best_round,
         "best_weights": _write_arrays(checkpoint.best_weights, folder),
         "finished": checkpoint.finished,
+        "federation": checkpoint.federation,
         "history": checkpoint.history,
     }
     content = json.dumps(state, allow_nan=False).encode()
@@ -153,6 +157,7 @@ def _read(path: Path, identity: str) -> Checkpoint:
         best_weights=_read_arrays(state["best_weights"], path.parent),
         history=state["history"],
         finished=state["finished"],
+        federation=state["federation"],
     )
 
 

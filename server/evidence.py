@@ -130,6 +130,7 @@ def ask_for_evidence(
     *,
     resamples: int,
     counted: Mapping[str, int] | None = None,
+    federation: str = "",
     timeout_s: float | None = None,
 ) -> ModelEvidence:
     """Ask all sites how good a model is, with thresholds fixed on internal validation.
@@ -148,12 +149,14 @@ def ask_for_evidence(
         Of the bootstrap, at each site.
     counted : mapping of str to int, optional
         Site -> the round of its own that goes with the model; see `shared.protocol.Instruction`.
+    federation : str, optional
+        The run that the model is of, likewise.
     timeout_s : float, optional
         Of each question.
     """
     follow_up = follow_up_of(descriptions, follow_up_grid(plan))
     first = first_request(plan, follow_up)
-    instruction = Instruction(plan, plan.rounds + 1, counted or {})
+    instruction = Instruction(plan, plan.rounds + 1, counted or {}, federation)
     kind = f"{MessageType.EVALUATE}.{EVIDENCE}"
 
     def ask(request: EvidenceRequest) -> tuple[tuple[Evidence, ...], dict[str, str]]:

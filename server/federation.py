@@ -1,5 +1,6 @@
 """A federation from its plan to its best model, resumed from wherever it stands."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -168,7 +169,10 @@ def first_checkpoint(
     if maps:
         pooled = sum((sums[site][1] for site in sorted(sums)), start=MapSums.empty(maps))
         weights["centre.mean"], weights["centre.deviation"] = pooled.mean_and_deviation()
-    return Checkpoint(round=0, weights=weights, history=[{"round": 0}])
+    # Drawn, not derived: with other sites away the same start comes to another model.
+    return Checkpoint(
+        round=0, weights=weights, history=[{"round": 0}], federation=secrets.token_hex(8)
+    )
 
 
 def initial_weights(plan: Plan) -> Weights:
@@ -195,8 +199,15 @@ def _judge(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> 
     named = len(terms.roll.training) + len(terms.roll.external)
     everyone = Roll(terms.roll.training + terms.roll.external)
     everyone.gather(grid, named, terms.patience.gathering_s)
-    best, counted = best_weights(checkpoint), counted_with_best(checkpoint)
-    word = ask_everyone(grid, plan, terms, best, settings.resamples, counted)
+    word = ask_everyone(
+        grid,
+        plan,
+        terms,
+        best_weights(checkpoint),
+        settings.resamples,
+        counted=counted_with_best(checkpoint),
+        federation=checkpoint.federation,
+    )
     save_word(word, settings.state_dir)
 
 

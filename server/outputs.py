@@ -168,6 +168,7 @@ def write_model(
             weights, described_ranges(descriptions), plan.model.clinical_variables
         ),
         own_rounds=counted_with_best(trained.checkpoint) if personal else {},
+        federation=trained.checkpoint.federation if personal else "",
     )
     metrics = {} if evidence is None else evidence.metrics()
     write_model_folder(folder, weights, about, model_card(about, metrics))

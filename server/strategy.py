@@ -146,7 +146,8 @@ class SiteStrategy(Strategy):
 
     def _ask(self, message_type: str, number: int, grid: Grid) -> Question:
         at = self.checkpoint
-        instruction = Instruction(self.plan, number, counted(at.history, at.round))
+        own = counted(at.history, at.round)
+        instruction = Instruction(self.plan, number, own, at.federation)
         variate = self._control() if message_type == MessageType.TRAIN else None
         self._question = Question(
             grid,

@@ -58,11 +58,13 @@ def ask_everyone(
     terms: Terms,
     weights: Weights,
     resamples: int,
+    *,
     counted: Mapping[str, int],
+    federation: str,
 ) -> SitesWord:
     """Ask training and external sites who their patients are and how good the model is.
 
-    `counted` is what the sites have of their own that goes with it.
+    By `counted` and `federation` sites find what they have of their own that goes with it.
     """
     nodes, deadline_s = terms.roll.everyone(grid), terms.patience.deadline_s
     descriptions, refused = ask_for_descriptions(grid, nodes, plan, deadline_s)
@@ -74,6 +76,7 @@ def ask_everyone(
         descriptions,
         resamples=resamples,
         counted=counted,
+        federation=federation,
         timeout_s=deadline_s,
     )
     return SitesWord(descriptions, _also_refused(evidence, refused))

@@ -81,6 +81,8 @@ class ModelFolder:
     own_rounds : mapping of str to int
         Where the algorithm is personal: site -> the round whose own part, which lies at that site
         alone, goes with this model.
+    federation : str
+        Likewise: the run that it was kept in (`shared.protocol.Instruction`).
     """
 
     plan: Plan
@@ -92,6 +94,7 @@ class ModelFolder:
     risk_cuts: Mapping[SurvivalTask, tuple[float, ...]] = field(default_factory=dict)
     inputs: TrainingInputs = field(default_factory=TrainingInputs)
     own_rounds: Mapping[str, int] = field(default_factory=dict)
+    federation: str = ""
 
 
 def write_model_folder(folder: Path, weights: Weights, about: ModelFolder, card: str) -> None:

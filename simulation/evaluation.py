@@ -148,7 +148,8 @@ def as_sites_predict(
     weights, device = best_weights(checkpoint), data.sites[0].torch_device
     if plan.algorithm.personal == "none" or not patients.cases:
         return network_predictions(load_model(plan, weights), plan, patients, device)
-    instruction = Instruction(plan, plan.rounds + 1, counted_with_best(checkpoint))
+    counted = counted_with_best(checkpoint)
+    instruction = Instruction(plan, plan.rounds + 1, counted, checkpoint.federation)
     parts = []
     for site in data.everyone:
         rows = zip(patients.cases, patients.sites, strict=True)

@@ -44,5 +44,6 @@ def ask_sites(
         descriptions,
         resamples=settings.bootstrap_resamples,
         counted=counted_with_best(checkpoint),
+        federation=checkpoint.federation,
     )
     return descriptions, evidence

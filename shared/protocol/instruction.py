@@ -30,11 +30,15 @@ class Instruction:
     counted : mapping of str to int
         Site -> the last round, up to the one that made this model, in which its update counted:
         what it remembers of that round goes with this model, and of no later one.
+    federation : str
+        Drawn when the federation began: what a site remembers is of this run of the plan, and of
+        no other.
     """
 
     plan: Plan
     round: int
     counted: Mapping[str, int] = field(default_factory=dict)
+    federation: str = ""
 
 
 def write_instruction(
@@ -46,6 +50,7 @@ def write_instruction(
         "round": instruction.round,
         "plan": to_json(instruction.plan),
         "counted": json.dumps(dict(instruction.counted)),
+        "federation": instruction.federation,
     }
     content = RecordDict({MODEL: to_record(weights), INSTRUCTION: ConfigRecord({**order})})
     if control is not None:
@@ -67,9 +72,10 @@ def read_instruction(message: Message) -> tuple[Weights, Instruction]:
         plan = from_json(Plan, str(order["plan"]), where="plan")
         round_number = int(str(order["round"]))
         counted = _read_counted(str(order["counted"]), round_number)
+        federation = str(order["federation"])
     except (KeyError, ValueError, TypeError, AttributeError, ConfigurationError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
-    return weights_in(message, MODEL), Instruction(plan, round_number, counted)
+    return weights_in(message, MODEL), Instruction(plan, round_number, counted, federation)
 
 
 def _read_counted(text: str, round_number: int) -> dict[str, int]:

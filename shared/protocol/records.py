@@ -10,7 +10,7 @@ from shared.weights import Weights, from_record
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
 
-VERSION = 3
+VERSION = 4
 
 # No network in training has it: beyond, a sum would not stay exact.
 LARGEST_WEIGHT = 2.0**23

@@ -16,22 +16,23 @@ def arrays(value: float) -> Weights:
 
 
 def test_what_is_kept_is_there_for_another_process(tmp_path: Path) -> None:
-    SiteMemory(tmp_path, Plan()).keep("control", 2, arrays(0.5))
-    found = SiteMemory(tmp_path, Plan()).recall("control", 2)
+    SiteMemory(tmp_path, Plan(), "first").keep("control", 2, arrays(0.5))
+    found = SiteMemory(tmp_path, Plan(), "first").recall("control", 2)
     assert found is not None
     np.testing.assert_array_equal(found["w"], arrays(0.5)["w"])
 
 
-def test_kinds_rounds_and_plans_are_kept_apart(tmp_path: Path) -> None:
-    memory = SiteMemory(tmp_path, Plan())
+def test_kinds_rounds_plans_and_federations_are_kept_apart(tmp_path: Path) -> None:
+    memory = SiteMemory(tmp_path, Plan(), "first")
     memory.keep("control", 2, arrays(0.5))
     assert memory.recall("personal", 2) is None
     assert memory.recall("control", 3) is None
-    assert SiteMemory(tmp_path, replace(Plan(), seed=1)).recall("control", 2) is None
+    assert SiteMemory(tmp_path, replace(Plan(), seed=1), "first").recall("control", 2) is None
+    assert SiteMemory(tmp_path, Plan(), "second").recall("control", 2) is None
 
 
 def test_a_damaged_file_counts_as_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    memory = SiteMemory(tmp_path, Plan())
+    memory = SiteMemory(tmp_path, Plan(), "first")
     memory.keep("control", 2, arrays(0.5))
     (path,) = tmp_path.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-3])
@@ -40,7 +41,7 @@ def test_a_damaged_file_counts_as_lost(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_old_rounds_are_forgotten_but_the_one_that_counted(tmp_path: Path) -> None:
-    memory = SiteMemory(tmp_path, Plan())
+    memory = SiteMemory(tmp_path, Plan(), "first")
     for number in (1, 2, 3, 4, 5, 6, 9):
         memory.keep("control", number, arrays(number))
     memory.forget("control", 6, but=2)

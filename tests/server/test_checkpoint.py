@@ -20,6 +20,7 @@ def checkpoint(number: int) -> Checkpoint:
         best_round=number - 1,
         best_weights={"w": np.full(3, number - 1, np.float32)},
         history=[{"round": index} for index in range(number + 1)],
+        federation="the first",
     )
 
 

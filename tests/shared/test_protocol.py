@@ -41,7 +41,9 @@ def message(content: RecordDict) -> Message:
 
 
 def test_an_instruction_survives_the_wire() -> None:
-    instruction = Instruction(Plan(seed=4, rounds=3), round=2, counted={"site_1": 1})
+    instruction = Instruction(
+        Plan(seed=4, rounds=3), round=2, counted={"site_1": 1}, federation="x"
+    )
     weights, read = protocol.read_instruction(
         message(protocol.write_instruction(WEIGHTS, instruction))
     )

@@ -48,8 +48,10 @@ def personal(part: Literal["heads", "norms"], plan: Plan = PLAN) -> Plan:
     return replace(plan, algorithm=AlgorithmSettings(personal=part))
 
 
-def own_part(site: Site, plan: Plan, number: int) -> Weights:
-    found = memory_of(site, plan).recall("personal", number)
+def own_part(site: Site, checkpoint: Checkpoint, plan: Plan) -> Weights:
+    """Return what a site kept in the last round."""
+    instruction = Instruction(plan, checkpoint.round, federation=checkpoint.federation)
+    found = memory_of(site, instruction).recall("personal", checkpoint.round)
     assert found is not None
     return found
 
@@ -60,7 +62,7 @@ def test_a_site_keeps_its_own_and_the_coordinator_the_average(
 ) -> None:
     plan = personal(part)
     checkpoint = run(sites, tmp_path, plan=plan)
-    own = {s.name: own_part(s, plan, 3) for s in remembering(sites, tmp_path)}
+    own = {s.name: own_part(s, checkpoint, plan) for s in remembering(sites, tmp_path)}
     told = checkpoint.history[-1]["sites"]
     for key in personal_keys(new_model(plan), part):
         counts = {n: patients_behind(key, s["patients"], s["labelled"]) for n, s in told.items()}
@@ -89,7 +91,7 @@ def test_local_heads_go_on_where_they_were(sites: list[Site], tmp_path: Path) ->
         round_number=1,
         device=CPU,
     )
-    own = own_part(remembering(sites, tmp_path)[0], plan, 2)
+    own = own_part(remembering(sites, tmp_path)[0], checkpoint, plan)
     expected = weights_of(alone)
     assert max(np.abs(own[key] - expected[key]).max() for key in own) < TOLERANCE
     assert max(np.abs(own[key] - checkpoint.weights[key]).max() for key in own) > 100 * TOLERANCE
@@ -98,7 +100,7 @@ def test_local_heads_go_on_where_they_were(sites: list[Site], tmp_path: Path) ->
 def test_a_model_is_judged_as_its_site_uses_it(sites: list[Site], tmp_path: Path) -> None:
     plan = personal("heads")
     checkpoint = run(sites, tmp_path, plan=plan)
-    last = Instruction(plan, 4, {site.name: 3 for site in sites})
+    last = Instruction(plan, 4, {site.name: 3 for site in sites}, checkpoint.federation)
 
     def judged(instruction: Instruction) -> dict[str, float | None]:
         found = []
@@ -118,7 +120,8 @@ def test_who_has_not_trained_gets_the_average(sites: list[Site], tmp_path: Path)
     checkpoint = run(sites[:2], tmp_path, plan=plan)
     newcomer = remembering(sites, tmp_path)[2]
     model = load_model(plan, checkpoint.weights)
-    take_own_part(model, newcomer, Instruction(plan, 4, counted_with_best(checkpoint)))
+    counted = counted_with_best(checkpoint)
+    take_own_part(model, newcomer, Instruction(plan, 4, counted, checkpoint.federation))
     assert_equal(weights_of(model), checkpoint.weights)
 
 
@@ -140,7 +143,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     for ours, theirs in zip(
         remembering(sites, killed), remembering(sites, tmp_path / "whole"), strict=True
     ):
-        assert_equal(own_part(ours, plan, 3), own_part(theirs, plan, 3))
+        assert_equal(own_part(ours, resumed, plan), own_part(theirs, whole, plan))
 
 
 def test_a_site_that_lost_its_own_goes_on_from_the_average(
@@ -173,7 +176,14 @@ def test_evidence_is_of_each_site_with_its_own_part(sites: list[Site], tmp_path:
     def evidence(counted: dict[str, int]) -> ModelEvidence:
         weights = best_weights(checkpoint)
         return ask_for_evidence(
-            grid, nodes, plan, weights, descriptions, resamples=2, counted=counted
+            grid,
+            nodes,
+            plan,
+            weights,
+            descriptions,
+            resamples=2,
+            counted=counted,
+            federation=checkpoint.federation,
         )
 
     theirs = evidence(counted_with_best(checkpoint))

@@ -62,7 +62,8 @@ def test_the_sites_own_part_predicts(
     for site in sites:
         told = predict_patient(read_command([*words, f"site={folder / site.name}.yaml"]))
         model = load_model(PERSONAL, best_weights(checkpoint)).eval()
-        take_own_part(model, site, Instruction(PERSONAL, 4, counted_with_best(checkpoint)))
+        counted = counted_with_best(checkpoint)
+        take_own_part(model, site, Instruction(PERSONAL, 4, counted, checkpoint.federation))
         assert told["mvi_probability"] == pytest.approx(
             predict(model, batch, about).mvi_probability
         )
@@ -73,6 +74,28 @@ def test_the_sites_own_part_predicts(
     assert averaged["model"]["own_part_of"] is None
     assert "Sites use this model with a part of their own" in averaged["warnings"][0]
     assert len({averaged["os"]["risk"], *risks.values()}) == 3
+
+
+def test_a_later_run_of_the_same_plan_leaves_an_older_model_as_it_was(
+    patient: Path, tmp_path: Path
+) -> None:
+    """The hospital has one state_dir; of the later run's patients fewer are the same."""
+    sites = labelled_sites(tmp_path / "patients", {"a": 9, "b": 5})
+    write_site_file(tmp_path / "a.yaml", "a", tmp_path / "sites" / "a")
+
+    def train(name: str, sites: list[Site]) -> PredictSettings:
+        for path in tmp_path.glob("*.*"):
+            if path.suffix in {".json", ".safetensors"}:
+                path.unlink()
+        checkpoint = replace(run(sites, tmp_path, plan=PERSONAL), best_weights=None)
+        write_model(tmp_path / name, TrainedFederation(RUN, PERSONAL, SMALL, checkpoint))
+        return PredictSettings(tmp_path / name, patient, tmp_path / "out", site=tmp_path / "a.yaml")
+
+    first = train("first", sites)
+    before = predict_patient(first)
+    second = train("second", [replace(site, cases=site.cases[1:]) for site in sites])
+    assert predict_patient(first) == before
+    assert predict_patient(second)["os"] != before["os"]
 
 
 def test_a_site_that_did_not_train_is_told_of_the_average(
