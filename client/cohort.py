@@ -29,7 +29,7 @@ from client.series.patient import (
     choose_for_patient,
     is_mixed,
     mixed_files,
-    note_on_others,
+    notes_on_others,
 )
 from client.series.rows import SeriesRow
 from shared.preprocessing import PreprocessingSettings
@@ -233,9 +233,7 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
     except ImagingError as error:
         return replace(_refused(error.reason, error.file, task.folder), series=rows)
     roi, problems = found
-    note = note_on_others(task.folder)
-    if note is not None:
-        problems = (*problems, (note, "."))
+    problems = (*problems, *notes_on_others(task.folder))
     present = tuple(bool(flag) for flag in roi.present)
     return _Prepared(path, present, problems, digest, _content(roi), rows, fresh)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
+from client.imaging.links import leads_nowhere
 from client.imaging.roi import Roi
 from shared.preprocessing import PreprocessingSettings
 
@@ -31,6 +32,8 @@ _ABOUT = "about"
 # Raised whenever more is noted with a region: those kept before are made anew.
 _NOTED = 2
 _PIECE_BYTES = 1 << 19
+# In place of the checksums of what a link does not lead to; no file has these.
+_NOTHING = bytes(16)
 
 
 def content_digest(files: Sequence[Path], folder: Path, roles: str = "") -> str:
@@ -43,7 +46,8 @@ def content_digest(files: Sequence[Path], folder: Path, roles: str = "") -> str:
     for file in files:
         name = os.fsencode(file.relative_to(folder).as_posix())
         # Lengths first, so that no two lists of names and contents run into the same bytes.
-        digest.update(struct.pack("<Q", len(name)) + name + _checksums(file))
+        contents = _NOTHING if leads_nowhere(file) else _checksums(file)
+        digest.update(struct.pack("<Q", len(name)) + name + contents)
     return digest.hexdigest()
 
 

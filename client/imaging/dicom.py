@@ -14,6 +14,7 @@ from client.imaging.dicom_header import Slice, read_slices
 from client.imaging.dicom_pixels import read_hu
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Box, Grid
+from client.imaging.links import check_link
 from client.imaging.stack import spoken, stack_planes
 
 _SAME_SPACING_MM = 1e-4
@@ -96,10 +97,13 @@ def open_series(folder: Path) -> DicomSeries:
     Raises
     ------
     ImagingError
-        As `open_files`, or the folder holds no DICOM or more than one series.
+        As `open_files`, the folder holds no DICOM or more than one series, or a slice is a link
+        that leads nowhere.
     """
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not is_other(path)]
-    return open_files(files, folder)
+    there = [path for path in sorted(folder.iterdir()) if not is_other(path)]
+    for path in there:
+        check_link(path)
+    return open_files([path for path in there if path.is_file()], folder)
 
 
 def open_files(files: Sequence[Path], folder: Path | None = None) -> DicomSeries:

@@ -10,6 +10,7 @@ from client.imaging.contours import read_contours
 from client.imaging.dicom import DicomSeries, open_series
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume, upright_image
+from client.imaging.links import check_link, leads_nowhere
 from client.imaging.segmentation import read_segmentation
 from client.imaging.volume_file import open_volume
 from shared.tasks import PHASES, TUMOUR_LABEL, Phase
@@ -28,12 +29,16 @@ def find_phase(case: Path, phase: Phase) -> Path | None:
     Raises
     ------
     ImagingError
-        It is there more than once: which one is meant is not for a program to guess.
+        It is there more than once, which one is meant is not for a program to guess, or as a
+        link that leads nowhere.
     """
     found = _phase_sources(case, phase)
     if len(found) > 1:
         raise ImagingError(f"is there as {_names(found)}: leave one", found[0])
-    return found[0] if found else None
+    if not found:
+        return None
+    check_link(found[0])
+    return found[0]
 
 
 def find_mask(case: Path) -> Path:
@@ -42,13 +47,14 @@ def find_mask(case: Path) -> Path:
     Raises
     ------
     ImagingError
-        There is none, or there are two.
+        There is none, there are two, or it is a link that leads nowhere.
     """
     found = _mask_sources(case)
     if len(found) > 1:
         raise ImagingError(f"the mask is there as {_names(found)}: leave one", case)
     if not found:
         raise ImagingError(f"no mask: expected {' or '.join(MASK_NAMES)}", case)
+    check_link(found[0])
     return found[0]
 
 
@@ -58,14 +64,17 @@ def has_phases(case: Path) -> bool:
 
 
 def case_files(case: Path) -> tuple[Path, ...]:
-    """Return every file that a patient's region can depend on, in a fixed order."""
+    """Return every file that a patient's region can depend on, in a fixed order.
+
+    With links that lead nowhere: a patient whose archive is not mounted is in another state.
+    """
     sources = [*_mask_sources(case)]
     for phase in PHASES:
         sources += _phase_sources(case, phase)
     files = []
     for source in sources:
         # Links are followed: sites often link into their archive.
-        files += [source] if source.is_file() else [p for p in source.iterdir() if p.is_file()]
+        files += [path for path in _contents(source) if path.is_file() or leads_nowhere(path)]
     return tuple(sorted(files))
 
 
@@ -128,11 +137,16 @@ def read_mask(path: Path, scans: Sequence[Scan] = ()) -> Volume:
 
 def _phase_sources(case: Path, phase: Phase) -> list[Path]:
     paths = (case / phase, *(case / f"{phase}{suffix}" for suffix in VOLUME_SUFFIXES))
-    return [path for path in paths if path.exists()]
+    return [path for path in paths if path.exists() or path.is_symlink()]
 
 
 def _mask_sources(case: Path) -> list[Path]:
-    return [case / name for name in MASK_NAMES if (case / name).exists()]
+    paths = (case / name for name in MASK_NAMES)
+    return [path for path in paths if path.exists() or path.is_symlink()]
+
+
+def _contents(source: Path) -> list[Path]:
+    return list(source.iterdir()) if source.is_dir() else [source]
 
 
 def _names(paths: list[Path]) -> str:

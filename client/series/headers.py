@@ -15,6 +15,7 @@ import pydicom
 from pydicom.tag import Tag
 
 from client.imaging.dicom import is_other
+from client.imaging.links import leads_nowhere
 from client.series.maker import maker_of
 from client.series.timing import time_of_day_s
 from shared.evidence.description import Maker
@@ -110,12 +111,15 @@ def digest_of(uid: str) -> str:
 
 
 def dicom_candidates(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
-    """Return every file at any depth below a folder that may be DICOM, in a fixed order."""
+    """Return every file at any depth below a folder that may be DICOM, in a fixed order.
+
+    A link that leads nowhere may be.
+    """
     left_out = set(leave_out)
     return sorted(
         path
         for path in folder.rglob("*")
-        if path not in left_out and path.is_file() and not is_other(path)
+        if path not in left_out and (path.is_file() or leads_nowhere(path)) and not is_other(path)
     )
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pydicom
 
+from client.imaging.cache import Problems
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume
-from client.imaging.read import case_files, find_mask, has_phases, read_mask
+from client.imaging.links import check_link
+from client.imaging.read import VOLUME_SUFFIXES, case_files, find_mask, has_phases, read_mask
 from client.series.choose import Choice, choose_phases
 from client.series.headers import SliceHeader, dicom_candidates, has_dicom_mark, read_headers
 from client.series.rows import SeriesRow
@@ -23,6 +25,14 @@ from shared.tasks import PHASES, Phase
 # Raised whenever the same files begin to give another choice: what was kept before is left.
 CHOICE_VERSION = 2
 
+# What is read, and formats that are not: a phase in one of them is to be converted.
+_VOLUMES = (*VOLUME_SUFFIXES, ".mhd", ".nhdr", ".hdr", ".mgz")
+_OTHER_DICOM = "used, though other DICOM files lie beside its phases, which are not looked at"
+_OTHER_VOLUME = (
+    "used, though this is not looked at: a phase is called arterial, portal_venous or delayed, in"
+    f" small letters, and ends in {', '.join(VOLUME_SUFFIXES)}"
+)
+
 
 def is_mixed(folder: Path) -> bool:
     """Return whether a patient's folder has none of the contract's phases, but other files.
@@ -32,14 +42,22 @@ def is_mixed(folder: Path) -> bool:
     return not has_phases(folder) and bool(mixed_files(folder))
 
 
-def note_on_others(folder: Path) -> str | None:
-    """Return what is told of DICOM files that lie beside the contract's phases; None for none.
+def notes_on_others(folder: Path) -> Problems:
+    """Return what is told of scans that lie beside the contract's phases, each with its place.
 
-    They are not looked at: whether a phase is missing among them, the site must say.
+    They are not looked at: whether a phase is missing among them, the site must say. A name
+    that is almost a phase's is not guessed either.
     """
-    if not has_phases(folder) or not any(has_dicom_mark(file) for file in mixed_files(folder)):
-        return None
-    return "used, though other DICOM files lie beside its phases, which are not looked at"
+    if not has_phases(folder):
+        return ()
+    others = mixed_files(folder)
+    volumes = [file for file in others if file.name.lower().endswith(_VOLUMES)]
+    # A folder is told once: a program that outlines organs leaves a hundred volumes in one.
+    places = sorted({file.relative_to(folder).parts[0] for file in volumes})
+    notes = [(_OTHER_VOLUME, place) for place in places]
+    if any(has_dicom_mark(file) for file in others):
+        notes.append((_OTHER_DICOM, "."))
+    return tuple(notes)
 
 
 def mixed_files(folder: Path) -> list[Path]:
@@ -48,8 +66,17 @@ def mixed_files(folder: Path) -> list[Path]:
 
 
 def choose_for_patient(folder: Path, named: Mapping[Phase, str] | None = None) -> Choice:
-    """Choose a patient's phases; `named` is what ``phases.csv`` says of this patient."""
-    headers, unreadable = read_headers(mixed_files(folder))
+    """Choose a patient's phases; `named` is what ``phases.csv`` says of this patient.
+
+    Raises
+    ------
+    ImagingError
+        A link in the folder leads nowhere: what it stands for may be a phase.
+    """
+    files = mixed_files(folder)
+    for file in files:
+        check_link(file, told=folder)
+    headers, unreadable = read_headers(files)
     mask, study = _mask(folder, headers)
     return choose_phases(headers, len(unreadable), mask, mask_study=study, named=named)
 

@@ -256,6 +256,69 @@ def test_a_phase_that_is_there_twice_is_not_guessed(site: Path) -> None:
     assert "delayed.nii.gz and delayed.nii: leave one" in prepared.set_aside[0].reason
 
 
+def unmount(path: Path, archive: Path) -> Path:
+    """Put a link into an archive in a path's place, and move the archive away; return where to."""
+    archive.mkdir()
+    path.rename(archive / path.name)
+    path.symlink_to(archive / path.name)
+    return archive.rename(archive.with_name("unmounted"))
+
+
+def test_a_phase_in_an_archive_that_is_not_mounted_is_not_absent(site: Path) -> None:
+    prepare(site)
+    archive = site.parent / "archive"
+    elsewhere = unmount(site / "bad" / "arterial.nii.gz", archive)
+    for _ in range(2):
+        prepared = prepare(site)
+        assert prepared.cases[0].present == (False, True, True)
+        (row,) = prepared.set_aside
+        assert (row.patient_id, row.file) == ("bad", "bad/arterial.nii.gz")
+        assert row.reason.startswith("used without this phase: cannot be reached")
+        assert "is the archive mounted?" in row.reason
+    elsewhere.rename(archive)
+    again = prepare(site)
+    assert (again.cases[0].present, again.set_aside) == ((True, True, True), ())
+    (site / "bad" / "arterial.nii.gz").unlink()
+    without = prepare(site)
+    assert (without.cases[0].present, without.set_aside) == ((False, True, True), ())
+
+
+@pytest.mark.parametrize("place", ["arterial", "arterial/0010.dcm"])
+def test_a_series_and_a_slice_that_are_not_mounted_are_told(site: Path, place: str) -> None:
+    as_dicom(site / "bad")
+    unmount(site / "bad" / place, site.parent / "archive")
+    prepared = prepare(site)
+    assert prepared.cases[0].present == (False, True, True)
+    (row,) = prepared.set_aside
+    assert row.file == f"bad/{place}"
+    assert "a link leads nowhere" in row.reason
+
+
+def test_a_mask_that_is_not_mounted_is_told(site: Path) -> None:
+    unmount(site / "bad" / "mask.nii.gz", site.parent / "archive")
+    (row,) = prepare(site).set_aside
+    assert row.file == "bad/mask.nii.gz"
+    assert "a link leads nowhere" in row.reason
+
+
+@pytest.mark.parametrize("name", ["Arterial.nii.gz", "arterial_phase.nii.gz", "arterial.NRRD"])
+def test_a_volume_that_is_not_called_a_phase_is_told_and_not_guessed(site: Path, name: str) -> None:
+    (site / "bad" / "arterial.nii.gz").rename(site / "bad" / name)
+    for _ in range(2):  # told again where the region is taken from the cache
+        prepared = prepare(site)
+        assert prepared.cases[0].present == (False, True, True)
+        (row,) = prepared.set_aside
+        assert row.file == f"bad/{name}"
+        assert row.reason.startswith("used, though this is not looked at")
+
+
+def test_a_folder_of_other_volumes_is_told_once(site: Path) -> None:
+    (site / "bad" / "organs").mkdir()
+    for organ in ("spleen", "stomach", "aorta"):
+        shutil.copy(site / "bad" / "mask.nii.gz", site / "bad" / "organs" / f"{organ}.nii.gz")
+    assert [row.file for row in prepare(site).set_aside] == ["bad/organs"]
+
+
 def write_dicom_patient(folder: Path) -> None:
     """Write the good patient as a hospital has it: series under arbitrary names and a SEG."""
     folder.mkdir(parents=True)

@@ -166,6 +166,17 @@ def test_other_series_beside_the_contracts_phases_are_told(site: Path) -> None:
     assert prepare(site).set_aside == ()
 
 
+def test_a_mixed_folder_with_a_link_that_leads_nowhere_is_not_chosen_from(site: Path) -> None:
+    """What is out of reach may be the arterial phase: no other is to be taken for it."""
+    (site / "a" / "DICOM" / "ST1").rename(site / "unmounted")
+    (site / "a" / "DICOM" / "ST1").symlink_to(site.parent / "archive" / "ST1")
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["b"]
+    told = [row for row in prepared.set_aside if row.patient_id == "a"]
+    assert [row.file for row in told] == ["a"]
+    assert "a link leads nowhere" in told[0].reason
+
+
 def poisoned(header: pydicom.Dataset) -> None:
     for field in (
         *("PatientName", "PatientID", "PatientAddress", "AccessionNumber", "InstitutionName"),
