@@ -3,12 +3,13 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from client.clinical import COLUMNS, FILE, UNKNOWN, SiteFolderError
 from client.tables.mapping import MONTHS, BinaryColumn, SurvivalColumns, TableMapping
+from client.tables.numbers import AmbiguousNumberError, Decimal, decimal_of, read_number
 from client.tables.spreadsheet import Spreadsheet
 
 ACCOUNT = "import.json"
@@ -66,6 +67,11 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
         )
     dropped: list[Dropped] = []
     counts = Counter(row[mapping.patient_id] for row in table.rows)
+    decimals = {
+        survival.time: mapping.decimal or decimal_of(row[survival.time] for row in table.rows)
+        for survival in (mapping.rfs, mapping.os)
+        if survival is not None
+    }
     rows = []
     for number, source in enumerate(table.rows, start=2):
         patient = source[mapping.patient_id]
@@ -73,7 +79,7 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
         if reason is not None:
             dropped.append(Dropped(patient, mapping.patient_id, reason))
         else:
-            rows.append(_row(patient, source, mapping, dropped))
+            rows.append(_row(source, mapping, decimals, dropped))
     return Converted(
         rows=tuple(rows),
         mapped=_mapped(mapping),
@@ -116,8 +122,12 @@ def _patient_problem(patient: str, rows: int, number: int) -> str | None:
 
 
 def _row(
-    patient: str, source: dict[str, str], mapping: TableMapping, dropped: list[Dropped]
+    source: dict[str, str],
+    mapping: TableMapping,
+    decimals: Mapping[str, Decimal | None],
+    dropped: list[Dropped],
 ) -> dict[str, str]:
+    patient = source[mapping.patient_id]
     row = dict.fromkeys(COLUMNS, "") | {"patient_id": patient}
     unknown = UNKNOWN | {_code(code) for code in mapping.missing}
     if mapping.mvi is not None:
@@ -129,7 +139,7 @@ def _row(
     for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
         if survival is None:
             continue
-        pair = _survival(source, survival, unknown)
+        pair = _survival(source, survival, unknown, decimals[survival.time])
         if isinstance(pair, str):
             dropped.append(Dropped(patient, survival.time, pair))
         elif pair is not None:
@@ -151,7 +161,10 @@ def _binary(text: str, column: BinaryColumn, unknown: frozenset[str]) -> bool | 
 
 
 def _survival(
-    source: dict[str, str], columns: SurvivalColumns, unknown: frozenset[str]
+    source: dict[str, str],
+    columns: SurvivalColumns,
+    unknown: frozenset[str],
+    decimal: Decimal | None,
 ) -> tuple[float, bool] | str | None:
     time, event = source[columns.time], source[columns.event]
     missing = [_code(time) in unknown, _code(event) in unknown]
@@ -162,19 +175,13 @@ def _survival(
     happened = _code(event) in _codes(columns.happened)
     if not happened and _code(event) not in _codes(columns.censored):
         return "the event has a code that the mapping does not name"
-    number = _number(time)
+    try:
+        number = read_number(time, decimal)
+    except AmbiguousNumberError:
+        return 'a comma or point before three digits: give decimal: "," or "." in the mapping'
     if number is None or not 0 < number < float("inf"):
         return f"a time must be a number of {columns.unit} > 0"
     return number * MONTHS[columns.unit], happened
-
-
-def _number(text: str) -> float | None:
-    # A decimal comma, where it can be nothing else.
-    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
-    try:
-        return float(plain)
-    except ValueError:
-        return None
 
 
 def _codes(codes: Sequence[str]) -> set[str]:
@@ -183,7 +190,7 @@ def _codes(codes: Sequence[str]) -> set[str]:
 
 def _code(text: str) -> str:
     """Return a code without case, and a whole number without its decimals."""
-    number = _number(text)
+    number = read_number(text, ".")
     if number is not None and number == number and abs(number) < 1e9 and number == int(number):
         return str(int(number))
     return text.strip().lower()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
+from client.tables.numbers import Decimal
 from shared.config import ConfigurationError, build
 
 Unit = Literal["days", "weeks", "months", "years"]
@@ -88,6 +89,9 @@ class TableMapping:
     rfs, os : SurvivalColumns or None
     missing : tuple of str
         Codes for unknown, beside those that ``clinical.csv`` knows.
+    decimal : str or None
+        ``"."`` or ``","``: how to read 1.095 or 1,095 where the rest of its column does not tell
+        thousands from decimals; by default such a time is left out.
     sheet : str or None
     never : dict of str to str
         Columns that look like a label and are none, each with its reason; written down.
@@ -105,6 +109,7 @@ class TableMapping:
     rfs: SurvivalColumns | None = None
     os: SurvivalColumns | None = None
     missing: tuple[str, ...] = ()
+    decimal: Decimal | None = None
     sheet: str | None = None
     never: dict[str, str] = field(default_factory=dict)
 

@@ -91,6 +91,10 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, float):
+        text = str(value)
+        # A cell that is a number has no mark of thousands: three digits would look like them.
+        return f"{text}0" if text[-4:-3] == "." else text
     if isinstance(value, datetime | date):
         return value.isoformat()
     return str(value)

@@ -16,7 +16,13 @@ from omegaconf import OmegaConf
 from client.clinical import SiteFolderError, read_clinical
 from client.cohort import prepare_site
 from client.import_table import ImportSettings, import_table
-from client.tables.mapping import BinaryColumn, SurvivalColumns, TableMapping, read_mapping
+from client.tables.mapping import (
+    DAYS_A_MONTH,
+    BinaryColumn,
+    SurvivalColumns,
+    TableMapping,
+    read_mapping,
+)
 from shared.config import ConfigurationError
 from shared.tasks import Survival
 from tests.client.patients import (
@@ -101,6 +107,72 @@ def test_a_workbook_reads_like_its_text(tmp_path: Path) -> None:
     texts = [(tmp_path / s / "clinical.csv").read_text() for s in ("site", "other")]
     assert texts[0] == texts[1]
     assert plain["source"] == "sheet.csv"
+
+
+def survival_in_days(
+    tmp_path: Path, *times: str, decimal: str | None = None
+) -> tuple[list[float | None], set[str]]:
+    """Import times in days; return them in days again, and why others were left out."""
+    mapping = tmp_path / "mapping.yaml"
+    columns = {"time": "OS", "unit": "days", "event": "dead"}
+    values = {"title": "t", "patient_id": "id", "os": columns, "decimal": decimal}
+    OmegaConf.save(values, mapping)
+    lines = ["id;OS;dead", *(f"{number};{time};1" for number, time in enumerate(times))]
+    dropped = bring(tmp_path, *lines, mapping=mapping)["dropped"]
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows.values()
+    found = [row.labels.os for row in rows]
+    days = [None if one is None else round(one.months * DAYS_A_MONTH, 1) for one in found]
+    return days, {one["reason"] for one in dropped}
+
+
+@pytest.mark.parametrize(
+    ("times", "days"),
+    [
+        (("1,095", "24,5"), [1.1, 24.5]),
+        (("1.095", "24,5"), [1095, 24.5]),
+        (("1,095", "24.5"), [1095, 24.5]),
+        (("1.095", "24.5"), [1.1, 24.5]),
+        (("1,095", "1,095.5"), [1095, 1095.5]),
+        (("1.095", "1.095,5"), [1095, 1095.5]),
+        (("1,095", "1,234,567.5"), [1095, 1234567.5]),
+        (("1,095", "0,500"), [1.1, 0.5]),
+        (("1095,500", "2,190"), [1095.5, 2.2]),
+        (("730", "12000"), [730, 12000]),
+    ],
+)
+def test_a_column_tells_thousands_from_decimals(
+    tmp_path: Path, times: tuple[str, ...], days: list[float]
+) -> None:
+    assert survival_in_days(tmp_path, *times) == (days, set())
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_a_time_that_may_be_a_thousand_times_another_is_left_out(tmp_path: Path, mark: str) -> None:
+    days, reasons = survival_in_days(tmp_path, f"1{mark}095", f"2{mark}190", "730")
+    assert days == [None, None, 730]
+    (reason,) = reasons
+    assert 'give decimal: "," or "." in the mapping' in reason
+    for decimal, first in ((mark, 1.1), ("." if mark == "," else ",", 1095)):
+        folder = tmp_path / f"told {decimal}"
+        folder.mkdir()
+        days, reasons = survival_in_days(folder, f"1{mark}095", "730", decimal=decimal)
+        assert (days, reasons) == ([first, 730], set())
+
+
+def test_a_column_that_contradicts_itself_settles_nothing(tmp_path: Path) -> None:
+    days, reasons = survival_in_days(tmp_path, "1,095", "1,095.5", "1.095,5")
+    assert days == [None, 1095.5, 1095.5]
+    assert len(reasons) == 1
+
+
+def test_a_number_of_a_workbook_has_no_mark_of_thousands(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for line in (HEADER.split(";"), ["P1", "ja", 1.095, "ja", 1.095, "ja"]):
+        book.active.append(line)  # type: ignore[union-attr]
+    book.save(tmp_path / "sheet.xlsx")
+    import_table(ImportSettings(tmp_path / "s", Path("example"), tmp_path / "sheet.xlsx"))
+    (row,) = read_clinical(tmp_path / "s" / "clinical.csv").rows.values()
+    assert row.labels.os == Survival(1.095, True)
 
 
 @pytest.mark.parametrize("column", ["TTP", "PFS_months", "time to progression", "PFI.time"])
