@@ -124,7 +124,8 @@ def prepare_site(
     Raises
     ------
     SiteFolderError
-        The folder or its table is absent or of no use; a single patient never raises.
+        The folder or its table is absent or of no use, or the cache cannot be written
+        (`client.imaging.cache.CacheWriteError`); a single patient never raises.
     """
     if not site_dir.is_dir():
         raise SiteFolderError(f"{site_dir}: no such folder")
@@ -143,11 +144,13 @@ def prepare_site(
     ]
     prepared = _each_prepared(tasks, workers)
     bar = f"Preparing {site_dir.name}"
-    results = list(track(prepared, total=len(tasks), description=bar, disable=not progress))
-    for state, result in zip(states, results, strict=True):
-        if state is not None and result.digest is not None:
-            index.put(state, result.digest)
-    index.save()
+    results: list[_Prepared] = []
+    try:
+        for result in track(prepared, total=len(tasks), description=bar, disable=not progress):
+            results.append(result)
+    finally:
+        # Also of a start that is broken off: the next one goes on from here.
+        _remember(index, states, results)
     strangers = sorted(named.keys() - {folder.name for folder in usable})
     return _collect(site_dir.name, usable, results, table, folders, strangers)
 
@@ -168,6 +171,15 @@ def _state(folder: Path, named: NamedOfPatient) -> str | None:
     except OSError:
         return None  # told as a reason when the patient is prepared
     return None if state is None else f"{state}:{sorted(named.items())}"
+
+
+def _remember(
+    index: cache.DigestIndex, states: Sequence[str | None], results: Sequence[_Prepared]
+) -> None:
+    for state, result in zip(states, results, strict=False):
+        if state is not None and result.digest is not None:
+            index.put(state, result.digest)
+    index.save()
 
 
 def _each_prepared(tasks: Sequence[_Task], workers: int) -> Iterator[_Prepared]:
@@ -195,9 +207,17 @@ def _is_cached(task: _Task) -> bool:
 
 
 def _prepare(task: _Task) -> _Prepared:
-    """Prepare one patient; whatever is wrong with it becomes a reason."""
+    """Prepare one patient; whatever is wrong with it becomes a reason.
+
+    Raises
+    ------
+    CacheWriteError
+        The machine is at fault, not the patient.
+    """
     try:
         return _prepare_or_raise(task)
+    except cache.CacheWriteError:
+        raise
     except ImagingError as error:
         return _refused(error.reason, error.file, task.folder)
     except OSError as error:

@@ -5,11 +5,12 @@ person, and nothing to invalidate. An index remembers the digest of files that h
 so that a second start reads no image at all.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
+from client.clinical import SiteFolderError
 from client.imaging.links import leads_nowhere
 from client.imaging.roi import Roi
 from shared.preprocessing import PreprocessingSettings
@@ -34,6 +36,42 @@ _NOTED = 2
 _PIECE_BYTES = 1 << 19
 # In place of the checksums of what a link does not lead to; no file has these.
 _NOTHING = bytes(16)
+
+
+class CacheWriteError(SiteFolderError):
+    """The cache cannot be written: no patient's fault, and the same for all that follow."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of the cache, all at once or not at all.
+
+    Raises
+    ------
+    CacheWriteError
+        The disk is full, or this account may not write there.
+    """
+    # Of this process: another may write the same file at the same time.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CacheWriteError(
+            f"{folder}: cannot be written ({error.strerror or type(error).__name__}): free some"
+            " space there, give this account the right to write, or set cache_dir elsewhere; what"
+            " is prepared is kept, and the next start goes on from there"
+        ) from error
 
 
 def content_digest(files: Sequence[Path], folder: Path, roles: str = "") -> str:
@@ -77,9 +115,9 @@ def roi_path(cache_dir: Path, content: str, settings: PreprocessingSettings) -> 
 def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> None:
     """Write a region, and what was wrong with phases left out, all at once or not at all.
 
-    `facts` is text (`client.preparation.facts`) that nothing is trained on.
+    `facts` is text (`client.preparation.facts`) that nothing is trained on. Raises what
+    `write_whole` raises.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {
         "phases": roi.phases,
         "mask": roi.mask,
@@ -90,9 +128,7 @@ def save_roi(roi: Roi, path: Path, problems: Problems = (), facts: str = "") -> 
     if roi.native_spacing_mm is not None:
         tensors["native_spacing_mm"] = np.array(roi.native_spacing_mm, np.float64)
     about = json.dumps({"noted": _NOTED, "problems": problems, "facts": facts})
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(save(tensors, metadata={_ABOUT: about}))
-    partial.replace(path)
+    write_whole(path, save(tensors, metadata={_ABOUT: about}))
 
 
 def load_roi(path: Path) -> Roi:
@@ -160,15 +196,17 @@ class DigestIndex:
             self._known[state] = self._fresh[state] = digest
 
     def save(self) -> None:
-        """Add what is new to the index, to which other processes may have added meanwhile."""
+        """Add what is new to the index, to which other processes may have added meanwhile.
+
+        Raises what `write_whole` raises.
+        """
         if not self._fresh:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_suffix(".lock")):
-            together = _read_index(self._path) | self._fresh
-            partial = self._path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(json.dumps(together), encoding="utf-8")
-            partial.replace(self._path)
+        with _writing(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._path.with_suffix(".lock")):
+                together = _read_index(self._path) | self._fresh
+                write_whole(self._path, json.dumps(together).encode())
         self._fresh.clear()
 
 

@@ -1,10 +1,12 @@
 """Work shared among processes, where one that dies takes only its own item with it."""
 
+import contextlib
 import faulthandler
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import ForkServerContext
 from typing import TypeVar
 
 import SimpleITK as sitk
@@ -29,6 +31,8 @@ def each_in_order(
 ) -> Iterator[Result]:
     """Yield the result of each item, in their order, whatever the number of workers.
 
+    What the work raises is raised here, and ends it.
+
     Parameters
     ----------
     work : callable
@@ -52,7 +56,7 @@ def each_in_order(
     context.set_forkserver_preload([preload])
     left = list(items)
     while left:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+        with _processes(workers, context) as pool:
             futures = [pool.submit(_within, work, item, longest_s) for item in left]
             for index, future in enumerate(futures):
                 try:
@@ -73,11 +77,21 @@ def _alone(
     longest_s: float,
 ) -> Result:
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin) as pool:
+    with _processes(1, context) as pool:
         try:
             return pool.submit(_within, work, item, longest_s).result()
         except BrokenProcessPool:
             return when_lost(item)
+
+
+@contextlib.contextmanager
+def _processes(workers: int, context: ForkServerContext) -> Iterator[ProcessPoolExecutor]:
+    """Open processes; where work raises, or nobody wants more, what is left is not begun."""
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _within(work: Callable[[Item], Result], item: Item, longest_s: float) -> Result:

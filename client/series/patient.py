@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydicom
 
-from client.imaging.cache import Problems
+from client.imaging.cache import Problems, write_whole
 from client.imaging.dicom import open_files
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Scan, Volume
@@ -133,7 +133,7 @@ class ChoiceStore:
         return Choice(phases, rows, problems)
 
     def save(self, state: str, folder: Path, choice: Choice) -> None:
-        """Keep a choice, all at once or not at all."""
+        """Keep a choice, all at once or not at all; raises what `write_whole` raises."""
         places = {file: place for place, file in enumerate(mixed_files(folder))}
         text = json.dumps(
             {
@@ -142,11 +142,7 @@ class ChoiceStore:
                 "problems": choice.problems,
             }
         )
-        path = self._path(state)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(self._path(state), text.encode())
 
     def _path(self, state: str) -> Path:
         name = hashlib.blake2b(f"{CHOICE_VERSION}:{state}".encode(), digest_size=16).hexdigest()

@@ -1,10 +1,12 @@
 """What the cache of a site keeps, and when it is not to be used."""
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
 
+from client.imaging.cache import CacheWriteError
 from tests.client.imaging.dicom_files import write_series
 from tests.client.patients import (
     GOOD_ROW,
@@ -53,6 +55,41 @@ def test_what_is_in_the_cache_needs_no_process(site: Path, monkeypatch: pytest.M
     assert [case.patient_id for case in again.cases] == ["first", "second"]
     assert (again.fresh, again.cases[0]) == (1, first.cases[0])
     assert again.cases[1] != first.cases[1]
+
+
+def fill_disk_after(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some files of the cache be written, and half of the next."""
+    write, files = Path.write_bytes, iter(range(kept))
+
+    def until_full(path: Path, content: bytes) -> int:
+        if path.suffix == ".partial" and next(files, None) is None:
+            write(path, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_full_disk_is_no_patients_fault_and_costs_nothing_done(
+    site: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """The first, the second region and the index are what cannot be written."""
+    with monkeypatch.context() as patch:
+        fill_disk_after(kept, patch)
+        with pytest.raises(CacheWriteError, match=r"cache: cannot be written \(No space left"):
+            prepare(site)
+    cache = site.parent / "cache"
+    assert list(cache.glob("*.partial")) == []
+    assert len(list(cache.glob("*.safetensors"))) == kept
+    again = prepare(site)
+    assert (again.fresh, len(again.cases), again.set_aside) == (2 - kept, 2, ())
+
+
+def test_a_cache_that_cannot_be_written_is_told_from_a_process_too(site: Path) -> None:
+    (site.parent / "cache").write_text("a file in its place")
+    with pytest.raises(CacheWriteError, match="set cache_dir elsewhere"):
+        prepare(site, workers=2)
 
 
 def test_a_file_renamed_to_another_phase_is_another_phase(tmp_path: Path) -> None:

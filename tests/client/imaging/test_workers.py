@@ -1,4 +1,6 @@
 import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,20 @@ def test_a_process_that_dies_takes_only_its_item() -> None:
         square_or_die, [1, -2, 3, 4], workers=2, when_lost=minus_one, preload=__name__
     )
     assert list(results) == [1, -1, 9, 16]
+
+
+def note_or_raise(file: Path) -> None:
+    if file.name == "0":
+        raise OSError("the disk is full")
+    time.sleep(0.2)
+    file.touch()
+
+
+def test_work_that_raises_ends_what_was_not_begun(tmp_path: Path) -> None:
+    files = [tmp_path / str(number) for number in range(30)]
+    with pytest.raises(OSError, match="the disk is full"):
+        list(each_in_order(note_or_raise, files, workers=2, when_lost=Path.touch, preload=__name__))
+    assert len(list(tmp_path.iterdir())) < 15
 
 
 def work_or_hang(number: int) -> int:

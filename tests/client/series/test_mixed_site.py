@@ -1,6 +1,8 @@
 """A site whose folders are what an archive exported, through the command's own door."""
 
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from client.cohort import PreparedSite, SiteFolderError
 from client.evidence.reasons import reason_code
 from client.imaging.cache import load_roi
+from client.series.choose import Choice
+from client.series.patient import ChoiceStore
 from client.series.rows import write_series
 from tests.client.patients import GOOD_ROW, prepare, write_clinical
 from tests.client.series.mixed_folder import ARTERIAL, DELAYED, NAMELESS, PORTAL, TRIPHASIC, write
@@ -175,6 +179,20 @@ def test_a_mixed_folder_with_a_link_that_leads_nowhere_is_not_chosen_from(site: 
     told = [row for row in prepared.set_aside if row.patient_id == "a"]
     assert [row.file for row in told] == ["a"]
     assert "a link leads nowhere" in told[0].reason
+
+
+def save_often(store: ChoiceStore, folder: Path) -> None:
+    for _ in range(300):
+        store.save("state", folder, Choice({}, (), ()))
+
+
+def test_two_processes_may_keep_the_same_choice_at_once(tmp_path: Path) -> None:
+    """As a node and a person's own command do, who share a cache."""
+    store = ChoiceStore(tmp_path / "series")
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(save_often, store, tmp_path / "patient") for _ in range(2)]:
+            done.result()
+    assert store.load("state", tmp_path / "patient") == Choice({}, (), ())
 
 
 def poisoned(header: pydicom.Dataset) -> None:
