@@ -1,7 +1,8 @@
-"""What an institution's commands begin with: private files, and ``key=value`` words."""
+"""What commands begin with: private files, ``key=value`` words, and where they write."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,3 +43,24 @@ def read_words(words: Sequence[str], name: str, usage: str) -> dict[str, Any]:
     if missing:
         raise ConfigurationError(f"missing: {', '.join(missing)}; {usage}")
     return values
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Make a folder, and name what stands in the way of writing there.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder cannot be made, or what is done here cannot write.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, RuntimeError) as error:  # SimpleITK raises the second
+        place = getattr(error, "filename", None) or folder
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(
+            f"{place}: cannot be written ({why}): free some space, give this account the right to"
+            " write there, or name another folder"
+        ) from error

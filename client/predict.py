@@ -22,7 +22,8 @@ from client.activation import activation_map
 from client.activation_file import write_activation
 from client.batches import stack_rois
 from client.cohort import build_region, build_roi
-from client.command import read_words
+from client.command import read_words, writing_into
+from client.device import find_device
 from client.imaging.errors import ImagingError
 from client.memory import SiteMemory
 from client.personal import put_own_part
@@ -81,19 +82,21 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     ModelFolderError
         The model folder cannot be used.
     ConfigurationError
-        A clinical variable that the model does not read, a value that is no number, or a site
-        whose own part of the model cannot be had.
+        A clinical variable that the model does not read, a value that is no number, a site whose
+        own part of the model cannot be had, a device that is not here, or an output that cannot
+        be written.
     ImagingError
         The patient's folder cannot be used.
     """
+    device = find_device(settings.device)
     model, about = read_model_folder(settings.model)
     own_site, doubts = use_own_part(model, about, settings.site)
     names = about.plan.model.clinical_variables
     clinical = known_variables(settings.clinical, names)
     choice = choose_for_patient(settings.patient) if is_mixed(settings.patient) else None
     region = build_region(settings.patient, about.preprocessing, choice)
-    batch = stack_rois([region.roi], [clinical], names).to(torch.device(settings.device))
-    model = model.to(batch.phases.device)
+    batch = stack_rois([region.roi], [clinical], names).to(device)
+    model = model.to(device)
     prediction = predict(model, batch, about)
     maps = {task: activation_map(model, batch, task) for task in TASKS}
     warnings = (*doubts, *warnings_for(region, batch, about), *_unsure(choice))
@@ -112,12 +115,6 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
             "volume_of_tumour_and_margin": shares.mean(shares.margin_volume),
         },
     }
-    settings.output_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(told, indent=2, allow_nan=False) + "\n"
-    (settings.output_dir / "prediction.json").write_text(text, encoding="utf-8")
-    for task, found in maps.items():
-        name = f"activation_{task}.nii.gz"
-        write_activation(found[0], region.frame.lattice, settings.output_dir / name)
     sheet = prediction_sheet(
         region,
         prediction,
@@ -128,7 +125,14 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
         footer=_footer(about, told["model"]),
         patient=settings.patient.resolve().name,
     )
-    (settings.output_dir / "prediction.png").write_bytes(figures.prediction_sheet_png(sheet))
+    picture = figures.prediction_sheet_png(sheet)
+    text = json.dumps(told, indent=2, allow_nan=False) + "\n"
+    with writing_into(settings.output_dir):
+        (settings.output_dir / "prediction.json").write_text(text, encoding="utf-8")
+        for task, found in maps.items():
+            name = f"activation_{task}.nii.gz"
+            write_activation(found[0], region.frame.lattice, settings.output_dir / name)
+        (settings.output_dir / "prediction.png").write_bytes(picture)
     return told
 
 

@@ -13,6 +13,9 @@ import torch
 
 from client.audit import AuditError, AuditLog
 from client.cohort import PreparedSite, SiteFolderError, write_set_aside
+from client.command import writing_into
+from client.device import find_device
+from client.imaging.cache import CacheWriteError
 from client.link import (
     HTTP_OK,
     Admission,
@@ -26,6 +29,7 @@ from client.link import (
 )
 from client.site_file import LinkSettings, SiteFile, prepare_own
 from shared.app_bundle import bundle_hash
+from shared.config import ConfigurationError
 
 Verdict = Literal["good", "warning", "bad"]
 
@@ -183,17 +187,12 @@ def _memory() -> Finding:
 
 def _device(site: SiteFile) -> Finding:
     try:
-        device = torch.device(site.device)
-    except RuntimeError:
-        return Finding("device", "bad", site.device, "device must be cpu, cuda or cuda:N")
+        device = find_device(site.device)
+    except ConfigurationError as error:
+        return Finding("device", "bad", site.device, str(error))
     if device.type == "cpu":
         hint = "; a GPU is here: device: cuda would use it" if torch.cuda.is_available() else ""
         return Finding("device", "good", f"CPU, {site.threads} of {os.cpu_count()} threads{hint}")
-    if device.type != "cuda":
-        return Finding("device", "bad", site.device, "device must be cpu, cuda or cuda:N")
-    if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-        todo = "set device: cpu, or install a driver that torch can use (nvidia-smi)"
-        return Finding("device", "bad", f"{site.device} cannot be used", todo)
     return Finding("device", "good", torch.cuda.get_device_name(device))
 
 
@@ -207,6 +206,9 @@ def _folder(site: SiteFile) -> Iterator[Finding]:
     yield _disk(site, patients)
     try:
         prepared = prepare_own(site)
+    except CacheWriteError as error:
+        yield Finding("cache", "bad", str(site.cache_dir), str(error))
+        return
     except SiteFolderError as error:
         todo = "prepare the folder as the data contract says (README)"
         yield Finding("folder", "bad", str(error), todo)
@@ -230,9 +232,12 @@ def _disk(site: SiteFile, patients: int) -> Finding:
 
 
 def _cases(site: SiteFile, prepared: PreparedSite) -> Iterator[Finding]:
-    site.state_dir.mkdir(parents=True, exist_ok=True)
     table = site.state_dir / "set_aside.csv"
-    write_set_aside(prepared.set_aside, table)
+    try:
+        with writing_into(site.state_dir):
+            write_set_aside(prepared.set_aside, table)
+    except ConfigurationError as error:
+        yield Finding("state", "bad", str(site.state_dir), str(error))
     least = site.policy.min_training_patients if site.policy.role == "training" else 1
     found = f"{len(prepared.cases)} usable"
     if len(prepared.cases) < least:

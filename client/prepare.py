@@ -17,7 +17,7 @@ from rich.console import Console
 
 from client.clinical import SiteFolderError
 from client.cohort import write_set_aside
-from client.command import keep_private, read_words
+from client.command import keep_private, read_words, writing_into
 from client.preparation.content import SiteContent, gather, is_synthetic
 from client.preparation.page import write_page
 from client.preparation.table import prepared_table
@@ -50,7 +50,7 @@ def prepare(settings: PrepareSettings, console: Console) -> tuple[SiteContent, P
     Raises
     ------
     ConfigurationError
-        The site's file is absent or wrong.
+        The site's file is absent or wrong, or the output cannot be written.
     SiteFolderError
         The site's folder or its table cannot be used.
     """
@@ -58,11 +58,11 @@ def prepare(settings: PrepareSettings, console: Console) -> tuple[SiteContent, P
     prepared = prepare_own(site)
     content = gather(prepared, name=site.name, synthetic=is_synthetic(site.folder))
     folder = settings.output_dir or site.cache_dir.parent / "prepared"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_set_aside(prepared.set_aside, folder / "set_aside.csv")
-    write_series(prepared.series, folder / "series.csv")
     page = folder / "prepare.html"
-    write_page(content, page)
+    with writing_into(folder):
+        write_set_aside(prepared.set_aside, folder / "set_aside.csv")
+        write_series(prepared.series, folder / "series.csv")
+        write_page(content, page)
     kept = len(prepared.cases) - prepared.fresh
     console.print(prepared_table(content))
     console.print(f"{prepared.fresh} prepared now, {kept} unchanged", highlight=False)

@@ -13,16 +13,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from client.audit import AuditError, AuditLog
 from client.cohort import SiteFolderError, write_set_aside
-from client.command import keep_private
+from client.command import keep_private, read_words, writing_into
 from client.link import KeyFileError, key_fingerprint, make_key, read_key
 from client.node import NotAdmittedError, join, link_of, systemd_unit
 from client.preflight import Finding, look
@@ -30,7 +28,7 @@ from client.site_file import SiteFile, prepare_own, read_site_file
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError, build
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+USAGE = "usage: run.py site=FILE [action=join|check|key|bundle|log|unit]"
 Action = Literal["join", "check", "key", "bundle", "log", "unit"]
 
 CANNOT, NOT_ADMITTED, BROKEN_LOG, NOT_READY = 2, 3, 4, 5
@@ -70,8 +68,8 @@ def run_join(here: Here) -> int:
     link_of(here.site)
     site = here.site
     prepared = prepare_own(site)
-    site.state_dir.mkdir(parents=True, exist_ok=True)
-    write_set_aside(prepared.set_aside, site.state_dir / "set_aside.csv")
+    with writing_into(site.state_dir):
+        write_set_aside(prepared.set_aside, site.state_dir / "set_aside.csv")
     here.console.print(sharing(site, len(prepared.cases)))
     join(site, here.path)
     return 0
@@ -195,16 +193,19 @@ def _print(console: Console, finding: Finding) -> None:
         console.print(f"      -> {finding.todo}", markup=False, highlight=False, soft_wrap=True)
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="client")
-def main(config: DictConfig) -> None:
-    """Compose the configuration and do what was asked."""
+def main() -> None:
+    """Do what the command line asks for."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     keep_private()
     console = Console(width=None if sys.stdout.isatty() else 100)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     # Every question to the link would be a line.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        values = cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True))
-        request = build(Request, values, where="client")
+        words = read_words(sys.argv[1:], "client", USAGE)
+        request = build(Request, words, where="client")
         here = Here(read_site_file(request.site), request.site, console)
         code = ACTIONS[request.action](here)
     except (ConfigurationError, SiteFolderError, KeyFileError) as error:

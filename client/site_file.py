@@ -139,7 +139,7 @@ def read_site_file(path: Path) -> SiteFile:
         )
     except MissingMandatoryValue as error:
         raise ConfigurationError(f"{path}: {error}: fill it in") from error
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError(f"{path}: not YAML like configs/site.yaml: {error}") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: a list; copy configs/site.yaml and fill it in")

@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from client.command import read_words
 from client.run import Request as SiteRequest
 from client.site_file import read_site_file
 from server.layout import CoordinatorSettings
@@ -99,7 +100,7 @@ def test_the_commands_of_both_sides_read_their_configuration() -> None:
     asked = {key: provision.pop(key) for key in ("action", "site", "public_key")}
     assert build(ProvisionRequest, asked, where="provision").action == "init"
     assert build(CoordinatorSettings, provision, where="provision").names == ("localhost",)
-    client = composed("client", "site=site.yaml")
+    client = read_words(["site=site.yaml"], "client", "usage")
     assert build(SiteRequest, client, where="client").action == "join"
 
 
@@ -110,7 +111,7 @@ def composed(name: str, *overrides: str) -> dict[str, object]:
     return {str(key): value for key, value in values.items()}
 
 
-@pytest.mark.parametrize("name", ["simulation", "server", "client", "provision"])
+@pytest.mark.parametrize("name", ["simulation", "server", "provision"])
 def test_no_command_leaves_a_log_file_where_it_is_called(name: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         hydra = compose(name, return_hydra_config=True).hydra

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from client.clinical import COLUMNS, FILE, UNKNOWN, SiteFolderError
+from client.command import writing_into
 from client.tables.mapping import MONTHS, BinaryColumn, SurvivalColumns, TableMapping
 from client.tables.numbers import AmbiguousNumberError, Decimal, decimal_of, read_number
 from client.tables.spreadsheet import Spreadsheet
@@ -97,18 +98,22 @@ def write_converted(converted: Converted, site: Path, *, source: str, title: str
     ------
     SiteFolderError
         There is a ``clinical.csv`` already: it may be by hand.
+    ConfigurationError
+        The folder cannot be written.
     """
-    site.mkdir(parents=True, exist_ok=True)
-    if (site / FILE).exists():
-        raise SiteFolderError(f"{site / FILE} is there already: remove it, or give another site")
-    with (site / FILE).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(converted.rows)
     account = {"source": source, "mapping": title, "patients": len(converted.rows)}
     account |= {key: value for key, value in asdict(converted).items() if key != "rows"}
     text = json.dumps(account, indent=2, ensure_ascii=False) + "\n"
-    (site / ACCOUNT).write_text(text, encoding="utf-8")
+    with writing_into(site):
+        if (site / FILE).exists():
+            raise SiteFolderError(
+                f"{site / FILE} is there already: remove it, or give another site"
+            )
+        with (site / FILE).open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS)
+            writer.writeheader()
+            writer.writerows(converted.rows)
+        (site / ACCOUNT).write_text(text, encoding="utf-8")
 
 
 def _patient_problem(patient: str, rows: int, number: int) -> str | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from client.tables.numbers import Decimal
 from shared.config import ConfigurationError, build
@@ -161,7 +163,13 @@ def read_mapping(path: Path) -> TableMapping:
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such mapping; configs/tables has examples")
-    values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    try:
+        values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        why = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"{path}: not YAML in UTF-8 like configs/tables/example.yaml: {why}"
+        ) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: not a mapping of columns")
     return build(TableMapping, values, where=str(path))

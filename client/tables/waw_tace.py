@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from client.clinical import SiteFolderError
+from client.command import writing_into
 from client.imaging.errors import ImagingError
 from client.imaging.grid import Volume
 from client.imaging.read import open_scan
@@ -57,6 +58,8 @@ def link_waw_tace(source: Path, site: Path) -> tuple[Brought, ...]:
     ------
     SiteFolderError
         No scan of that layout is there, or the site's folder holds such patients already.
+    ConfigurationError
+        The site's folder cannot be written.
     """
     folders = (
         [path for path in sorted(source.iterdir()) if path.is_dir()] if source.is_dir() else []
@@ -69,10 +72,12 @@ def link_waw_tace(source: Path, site: Path) -> tuple[Brought, ...]:
     there = [folder.name for folder in patients if (site / folder.name).exists()]
     if there:
         raise SiteFolderError(f"{site}: holds {len(there)} of these patients already: remove them")
-    brought = tuple(_bring(folder, site / folder.name) for folder in patients)
+    with writing_into(site):
+        brought = tuple(_bring(folder, site / folder.name) for folder in patients)
     account = {"source": source.name, "mapping": "WAW-TACE", "patients": len(brought)}
     text = json.dumps(account | {"files": [asdict(one) for one in brought]}, indent=2) + "\n"
-    (site / ACCOUNT).write_text(text, encoding="utf-8")
+    with writing_into(site):
+        (site / ACCOUNT).write_text(text, encoding="utf-8")
     return brought
 
 

@@ -255,6 +255,23 @@ def test_a_wrong_word_is_named(words: list[str], message: str) -> None:
         read_command(words)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", "meta"])
+def test_a_device_that_is_not_here_is_named(
+    model: Path, patient: Path, tmp_path: Path, device: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"device {device}"):
+        predict_patient(PredictSettings(model, patient, tmp_path / "out", device))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(
+    model: Path, patient: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("a file in its place")
+    with pytest.raises(ConfigurationError, match="out: cannot be written"):
+        predict_patient(PredictSettings(model, patient, tmp_path / "out"))
+
+
 @pytest.fixture(scope="module")
 def clinical_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clinical") / "model"

@@ -207,6 +207,16 @@ def broken_log(site: SiteFile) -> SiteFile:
     return site
 
 
+def state_in_a_file(site: SiteFile) -> SiteFile:
+    site.state_dir.write_text("a file in its place")
+    return site
+
+
+def cache_in_a_file(site: SiteFile) -> SiteFile:
+    site.cache_dir.write_text("a file in its place")
+    return site
+
+
 def other_device(site: SiteFile) -> SiteFile:
     return replace(site, device="cuda:77")
 
@@ -223,6 +233,8 @@ def other_device(site: SiteFile) -> SiteFile:
         (no_code, "app", "action=bundle"),
         (broken_log, "log", "find out who changed it"),
         (other_device, "device", "device: cpu"),
+        (state_in_a_file, "state", "right to write"),
+        (cache_in_a_file, "cache", "set cache_dir elsewhere"),
     ],
 )
 def test_what_is_wrong_at_home_is_named(

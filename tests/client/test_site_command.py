@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from client.audit import AuditError, AuditLog, Entry
 from client.link import KeyFileError, read_key
 from client.node import link_of, services, write_launchers
 from client.question import Question
-from client.run import ACTIONS, Action, Here, sharing
+from client.run import ACTIONS, CANNOT, Action, Here, sharing
 from client.site_file import SiteFile, read_site_file
 from server.registry import read_public_key
 from shared.app_bundle import bundle_hash
@@ -42,6 +43,30 @@ def run(here: Here, action: Action) -> str:
     assert ACTIONS[action](here) == 0
     assert isinstance(here.console.file, io.StringIO)
     return here.console.file.getvalue()
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).resolve().parents[2] / "client" / "run.py"
+    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
+
+
+def test_a_sites_file_may_lie_in_any_folder(here: Here) -> None:
+    folder = here.path.parent / "Hôpital Sud (2024), north=1"
+    folder.mkdir()
+    here.path.rename(folder / "site.yaml")
+    done = command(f"site={folder / 'site.yaml'}", "action=bundle")
+    assert (done.returncode, done.stdout.strip()) == (0, bundle_hash())
+
+
+def test_a_wrong_word_is_told_in_a_line() -> None:
+    for words, message in (
+        (["action=check"], "missing: site"),
+        (["site=absent.yaml"], "absent.yaml: no such file"),
+        (["site=site.yaml", "action=leave"], "client.action: Input should be 'join'"),
+    ):
+        done = command(*words)
+        assert (done.returncode, done.stderr) == (CANNOT, "")
+        assert done.stdout.startswith(f"Cannot do this: {message}")
 
 
 def test_paths_start_at_the_files_own_folder(here: Here) -> None:

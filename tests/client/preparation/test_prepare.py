@@ -158,6 +158,10 @@ def test_the_command_leaves_a_page(folder: Path) -> None:
     wrong = command("site=absent.yaml")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("Cannot prepare: absent.yaml: no such file")
+    (folder / "a file").write_text("in the place of a folder")
+    full = command(f"site={write_site_file(folder)}", f"output_dir={folder / 'a file'}")
+    assert full.returncode == 1
+    assert full.stderr.startswith(f"Cannot prepare: {folder / 'a file'}: cannot be written")
 
 
 def test_facts_are_those_of_the_scans(tmp_path: Path) -> None:

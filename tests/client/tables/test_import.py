@@ -221,6 +221,25 @@ def test_what_is_wrong_with_a_source_is_a_clear_error(tmp_path: Path) -> None:
         ImportSettings(tmp_path, mapping=Path("x"))
 
 
+@pytest.mark.parametrize("content", [b"patient_id: [id\n", b"title: \xfc\n", b"title: ${x}\n"])
+def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="not YAML in UTF-8 like") as refusal:
+        read_mapping(mapping)
+    assert str(refusal.value).startswith(str(mapping))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_site_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("a file in its place")
+    with pytest.raises(ConfigurationError, match="site: cannot be written"):
+        bring(tmp_path, *SHEET)
+    write_waw_tace(tmp_path / "waw" / "17")
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        import_table(ImportSettings(tmp_path / "site", waw_tace=tmp_path / "waw"))
+
+
 def test_a_table_made_by_hand_is_never_overwritten(tmp_path: Path) -> None:
     bring(tmp_path, *SHEET)
     with pytest.raises(SiteFolderError, match="is there already"):
