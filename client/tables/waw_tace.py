@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from client.clinical import SiteFolderError
 from client.command import writing_into
 from client.imaging.errors import ImagingError
-from client.imaging.grid import Volume
+from client.imaging.grid import Grid, Volume
 from client.imaging.read import open_scan
 from client.tables.convert import ACCOUNT
 from shared.tasks import TUMOUR_LABEL, Phase
@@ -84,9 +85,12 @@ def link_waw_tace(source: Path, site: Path) -> tuple[Brought, ...]:
 def _bring(source: Path, patient: Path) -> Brought:
     patient.mkdir(parents=True)
     phases, left = [], []
+    scans: dict[str, Path] = {}
     masks: defaultdict[str, list[Path]] = defaultdict(list)
     for file in sorted(source.iterdir()):
         scan, mask = _SCAN.fullmatch(file.name), _MASK.fullmatch(file.name)
+        if scan is not None:
+            scans[scan["phase"]] = file
         if scan is not None and scan["phase"] in _PHASES:
             phase = _PHASES[scan["phase"]]
             link = patient / f"{phase}.nii.gz"
@@ -102,7 +106,7 @@ def _bring(source: Path, patient: Path) -> Brought:
     others = [f.name for p in sorted(masks) if p != drawn for f in masks[p]]
     left += [f"{name}: drawn on another phase" for name in others]
     try:
-        joined = _join(masks[drawn])
+        joined = _join(masks[drawn], scans.get(drawn))
     except ImagingError as error:
         return Brought(
             patient.name, tuple(phases), (), (*left, f"{error.file.name}: {error.reason}")
@@ -113,17 +117,33 @@ def _bring(source: Path, patient: Path) -> Brought:
     return Brought(patient.name, tuple(phases), used, (*left, _NO_LIVER))
 
 
-def _join(files: list[Path]) -> Volume:
-    """Return masks of one phase as one label map, on the first one's grid."""
-    first = open_scan(files[0])
-    marks = np.zeros(first.grid.size[::-1], bool)
-    frame = first.grid.place(marks.astype(np.uint8), first.grid.whole)
+def _join(files: list[Path], scan: Path | None) -> Volume:
+    """Return masks of one phase as one label map on the grid of its scan, or else of the first.
+
+    A mask may be no larger than its tumour: another's would fall off its edge.
+
+    Raises
+    ------
+    ImagingError
+        A file cannot be read, or marks voxels that do not lie on that grid.
+    """
+    grid = open_scan(scan or files[0]).grid
+    marks = np.zeros(grid.size[::-1], bool)
+    frame = grid.place(marks.astype(np.uint8), grid.whole)
     for file in files:
-        scan = open_scan(file)
-        found = (scan.read(scan.grid.whole) > 0).astype(np.uint8)
-        image = scan.grid.place(found, scan.grid.whole)
-        on_first = sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-        marks |= sitk.GetArrayFromImage(on_first) > 0
-        if found.sum() > 0 and not marks.any():
-            raise ImagingError("lies elsewhere than the first mask", file)
-    return Volume(marks.astype(np.uint8) * np.uint8(TUMOUR_LABEL), first.grid)
+        mask = open_scan(file)
+        found = mask.read(mask.grid.whole) > 0
+        image = mask.grid.place(found.astype(np.uint8), mask.grid.whole)
+        on_grid = sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+        own = sitk.GetArrayFromImage(on_grid) > 0
+        if found.any() and (_outside(grid, mask.grid, found) or not own.any()):
+            raise ImagingError(f"lies outside {(scan or files[0]).name}, in whole or in part", file)
+        marks |= own
+    return Volume(marks.astype(np.uint8) * np.uint8(TUMOUR_LABEL), grid)
+
+
+def _outside(grid: Grid, other: Grid, found: NDArray[np.bool_]) -> bool:
+    """Return whether any marked voxel of another grid, shape (D, H, W), lies beyond a grid."""
+    places = grid.indices(other.points_mm(np.argwhere(found)[:, ::-1].astype(np.float64)))
+    # Half a voxel: the edge of the outermost ones.
+    return bool((np.abs(places - (np.array(grid.size) - 1) / 2) > np.array(grid.size) / 2).any())

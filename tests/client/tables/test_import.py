@@ -322,6 +322,48 @@ def test_waw_tace_is_linked_and_its_masks_joined(tmp_path: Path) -> None:
         import_table(ImportSettings(site, waw_tace=tmp_path / "waw"))
 
 
+def crop(file: Path) -> None:
+    """Leave of a mask what is marked and one voxel around it, as 3D Slicer saves a segment."""
+    mask = sitk.ReadImage(str(file))
+    ends = np.argwhere(sitk.GetArrayFromImage(mask) > 0)
+    (z, y, x), (top, back, left) = (ends.min(axis=0) - 1).tolist(), (ends.max(axis=0) + 2).tolist()
+    sitk.WriteImage(mask[x:left, y:back, z:top], str(file))
+
+
+def bring_waw_tace(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """Import ``waw``; return where the only patient's mask is to be, and what is told of it."""
+    import_table(ImportSettings(tmp_path / "site", waw_tace=tmp_path / "waw"))
+    (one,) = json.loads((tmp_path / "site" / "import.json").read_text())["files"]
+    return tmp_path / "site" / "17" / "mask.nii.gz", one
+
+
+def test_masks_no_larger_than_their_tumours_are_joined_whole(tmp_path: Path) -> None:
+    write_waw_tace(tmp_path / "waw" / "17")
+    for number in range(2):
+        crop(tmp_path / "waw" / "17" / f"17_2_{number}_tumor_seg.nrrd")
+    file, told = bring_waw_tace(tmp_path)
+    assert told["masks"] == ["17_2_0_tumor_seg.nrrd", "17_2_1_tumor_seg.nrrd"]
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+    np.testing.assert_array_equal(mask == 2, label_array() == 2)
+
+
+@pytest.mark.parametrize("away_mm", [37.0, 300.0])
+def test_a_mask_that_lies_off_its_scan_is_never_left_out_in_silence(
+    tmp_path: Path, away_mm: float
+) -> None:
+    """The half on the right reaches from x = -4 to 0 mm, the scan to 35."""
+    write_waw_tace(tmp_path / "waw" / "17")
+    moved = tmp_path / "waw" / "17" / "17_2_1_tumor_seg.nrrd"
+    mask = sitk.ReadImage(str(moved))
+    mask.SetOrigin((mask.GetOrigin()[0] + away_mm, *mask.GetOrigin()[1:]))
+    sitk.WriteImage(mask, str(moved))
+    file, told = bring_waw_tace(tmp_path)
+    assert not file.exists()
+    assert told["masks"] == []
+    why = "lies outside 17_2_scan.nii.gz, in whole or in part"
+    assert told["left"][-1] == f"17_2_1_tumor_seg.nrrd: {why}"
+
+
 def test_the_command_is_told_what_to_do(tmp_path: Path) -> None:
     table = tmp_path / "my sheet (2).csv"
     table.write_text("\n".join(SHEET), encoding="utf-8")
