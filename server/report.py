@@ -8,6 +8,7 @@ from server.evidence import ModelEvidence
 from shared.activation_share import ActivationShares
 from shared.evidence import mvi, risk_groups, survival
 from shared.evidence.description import Description
+from shared.evidence.follow_up import FollowUpCells, largest_error, supported_months
 from shared.evidence.hidden import hidden
 from shared.evidence.metrics import hazard_ratio, horizon_estimates
 from shared.evidence.sums import MviSums, SurvivalSums
@@ -26,9 +27,11 @@ from shared.reporting.content import (
 )
 from shared.results import Cohort, Estimate, Metric, Results
 from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+from shared.time_grid import TimeGrid
 
-AT_RISK_STEP_MONTHS = 12
-_LAST_YEARLY_MONTHS = 72
+# (follow-up of at most so many months, months between the numbers at risk)
+_STEPS = ((12, 3), (72, 12))
+_LONGEST_STEP = 24
 JUDGED: tuple[Cohort, ...] = ("internal", "external")
 _NAMES = ("Low predicted risk", "High predicted risk")
 _THREE_NAMES = ("Low predicted risk", "Medium predicted risk", "High predicted risk")
@@ -113,11 +116,12 @@ def risk_group_curves(evidence: ModelEvidence) -> tuple[RiskGroups, ...]:
             if counts is None:
                 continue
             curves = [risk_groups.survival_counts(own[0], grid) for own in counts]
+            told = list(zip(*(part.groups for part in parts if part.groups), strict=True))
             found.append(
                 RiskGroups(
                     task=task,
                     cohort=cohort,
-                    groups=_curves(curves),
+                    groups=_curves(curves, told, grid),
                     log_rank_p=log_rank(curves),
                     hazard_ratio=hazard_ratio(parts, evidence.request),
                 )
@@ -125,24 +129,24 @@ def risk_group_curves(evidence: ModelEvidence) -> tuple[RiskGroups, ...]:
     return tuple(found)
 
 
-def _curves(counts: Sequence[SurvivalCounts]) -> tuple[RiskGroup, ...]:
+def _curves(
+    counts: Sequence[SurvivalCounts], told: Sequence[Sequence[FollowUpCells]], grid: TimeGrid
+) -> tuple[RiskGroup, ...]:
+    """Return each group's curve as far as sites are certain to have followed it."""
     names = _NAMES if len(counts) == len(_NAMES) else _THREE_NAMES
-    last = max(_last_months(own) for own in counts)
-    step = AT_RISK_STEP_MONTHS * (1 if last <= _LAST_YEARLY_MONTHS else 2)
-    ticks = range(0, int(last) + 1, step)
-    return tuple(_curve(name, own, ticks, last) for name, own in zip(names, counts, strict=True))
+    last = [supported_months(cells, grid) for cells in told]
+    step = next((step for most, step in _STEPS if max(last) <= most), _LONGEST_STEP)
+    return tuple(
+        _curve(name, own, range(0, int(end) + 1, step), end, largest_error(own, cells, grid))
+        for name, own, end, cells in zip(names, counts, last, told, strict=True)
+    )
 
 
-def _last_months(counts: SurvivalCounts) -> float:
-    """Return when the last patient left, at least a year."""
-    left = counts.times_months[(counts.events + counts.censored) > 0]
-    return max(float(left.max(initial=0)), float(AT_RISK_STEP_MONTHS))
-
-
-def _curve(label: str, counts: SurvivalCounts, ticks: Sequence[int], last: float) -> RiskGroup:
+def _curve(
+    label: str, counts: SurvivalCounts, ticks: Sequence[int], last: float, error: float
+) -> RiskGroup:
     lower, upper = counts.confidence_band()
     shown = counts.times_months <= last
-    shown[0] = True  # time 0, at which everybody lives
     return RiskGroup(
         label=f"{label} (n = {counts.patients})",
         patients=counts.patients,
@@ -151,6 +155,7 @@ def _curve(label: str, counts: SurvivalCounts, ticks: Sequence[int], last: float
         lower=lower[shown],
         upper=upper[shown],
         at_risk={month: round(float(counts.at_risk_at([month])[0])) for month in ticks},
+        error=error,
     )
 
 

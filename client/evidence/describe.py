@@ -7,13 +7,13 @@ import numpy as np
 
 from client.batches import roi_of
 from client.cases import PreparedCase, SetAside, labelled
+from client.evidence.follow_up import follow_up_cells
 from client.evidence.reasons import reason_code
 from client.evidence.rule import Rule
 from client.imaging.cache import load_facts
 from client.preparation.facts import RegionFacts, from_text, maker_of_patient
 from client.site import Site
-from shared.evidence.axes import follow_up_position
-from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
+from shared.evidence.cells import FloatArray, count_cells, merged_starts
 from shared.evidence.description import (
     MANUFACTURERS,
     MEASURES,
@@ -23,6 +23,7 @@ from shared.evidence.description import (
     Maker,
     MeasureSums,
 )
+from shared.evidence.follow_up import FollowUpCells
 from shared.results import Cohort
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, TUMOUR_LABEL, Survival, Task
 from shared.time_grid import TimeGrid
@@ -120,18 +121,16 @@ def _events(cases: Cases, task: Task) -> int:
     return sum(outcome is not None and outcome.event for outcome in outcomes)
 
 
-def _follow_up(outcomes: Sequence[Survival | None], grid: TimeGrid, rule: Rule) -> Cells | None:
+def _follow_up(
+    outcomes: Sequence[Survival | None], grid: TimeGrid, rule: Rule
+) -> FollowUpCells | None:
     """Return events and censorings along the grid; None where either are too few."""
     known = [outcome for outcome in outcomes if outcome is not None]
     events = sum(outcome.event for outcome in known)
     if not known or not rule.allows(len(known), events, len(known) - events):
         return None
     months, event = [x.months for x in known], [x.event for x in known]
-    position = follow_up_position(grid, months, event)
-    _, seen = grid.discretise(months, event)
-    starts = merged_starts(np.bincount(position, minlength=grid.intervals + 1), rule.minimum_count)
-    columns = np.stack([seen, ~seen], axis=1).astype(np.float64)
-    return count_cells(np.ones((1, len(known))), position, columns, starts)
+    return follow_up_cells(months, event, np.ones((1, len(known))), grid, rule)
 
 
 def _measures(cases: Cases, rule: Rule) -> dict[str, MeasureSums]:

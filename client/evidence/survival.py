@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from client.evidence.follow_up import follow_up_cells
 from client.evidence.rule import Rule
-from shared.evidence.axes import PROBABILITY, RISK, follow_up_position
+from shared.evidence.axes import PROBABILITY, RISK
 from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
+from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import SurvivalSums
 from shared.metrics.labelled import BoolArray, SurvivalRows, labelled_survival
@@ -157,23 +159,18 @@ def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray
     return np.stack(sums, axis=1), np.stack(weighted, axis=1)
 
 
-def _groups(known: _Weighted, cuts: tuple[float, ...], rule: Rule) -> tuple[Cells, ...]:
+def _groups(known: _Weighted, cuts: tuple[float, ...], rule: Rule) -> tuple[FollowUpCells, ...]:
     """Return events and censorings of each risk group; none where a group is too small."""
     rows = known.rows
     group = np.searchsorted(np.array(cuts), rows.risk, side="left")
     sizes = np.bincount(group, minlength=len(cuts) + 1)
     if not cuts or not rule.allows(*sizes.tolist()):
         return ()
-    position = follow_up_position(known.grid, rows.time, rows.event)
-    _, event = known.grid.discretise(rows.time, rows.event)
-    bins = known.grid.intervals + 1
-    cells = []
-    for number in range(len(sizes)):
-        own = group == number
-        starts = merged_starts(np.bincount(position[own], minlength=bins), rule.minimum_count)
-        columns = np.stack([event[own], ~event[own]], axis=1).astype(np.float64)
-        cells.append(count_cells(known.weights[:, own], position[own], columns, starts))
-    return tuple(cells)
+    members = [group == number for number in range(len(sizes))]
+    return tuple(
+        follow_up_cells(rows.time[own], rows.event[own], known.weights[:, own], known.grid, rule)
+        for own in members
+    )
 
 
 def _auc(known: _Weighted, horizons: tuple[float, ...], rule: Rule) -> FloatArray:

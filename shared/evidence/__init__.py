@@ -6,11 +6,14 @@ a description. A cell of fewer than the site's `minimum_count` patients, 0 excep
 the site. Along an axis (score, follow-up, size) such a cell is merged with its neighbours, which
 hides where exactly its patients lie; a class or a group is withheld, with the statistic that
 needs it. Within a cell of enough patients the number who had the event or the label is told,
-however small: it is what is asked. Every answer says what was withheld.
+however small: it is what is asked. Of a cell of follow-up the middle is told too, the mean of all
+its patients rounded to a bin: events alone may be one patient's. When the last of them left is
+not told. Every answer says what was withheld.
 
 **What this does not protect against.** Cells of enough patients in which all have the outcome.
 Two runs over patients that differ by one, two models or two sets of thresholds asked about the
-same patients: their sums can be subtracted. A closed interval ends in a bin that holds somebody.
+same patients: their sums can be subtracted. A closed interval ends in a bin that holds somebody,
+and with its middle says about where the others lie.
 Sums over pairs are not cells: with `minimum_count` patients they are told as they are. How many
 patients train, and have each label, is told exactly, since an average must be weighed by it.
 None of it is differential privacy, and a coordinator who asks often learns more than one who

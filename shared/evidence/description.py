@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.evidence.axes import Axis
 from shared.evidence.cells import Cells
+from shared.evidence.follow_up import FollowUpCells
 from shared.results import Cohort
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS, Phase, SurvivalTask, Task
 
@@ -86,7 +87,7 @@ class CohortDescription:
         Patients by maker of the scanner.
     measures : dict of str to MeasureSums
         Keys of `MEASURES`.
-    follow_up : dict of SurvivalTask to Cells or None
+    follow_up : dict of SurvivalTask to FollowUpCells or None
         Along the follow-up grid: events and censorings, one row.
     """
 
@@ -100,15 +101,16 @@ class CohortDescription:
     measures: dict[str, MeasureSums] = field(
         default_factory=lambda: {name: MeasureSums() for name in MEASURES}
     )
-    follow_up: dict[SurvivalTask, Cells | None] = field(
+    follow_up: dict[SurvivalTask, FollowUpCells | None] = field(
         default_factory=lambda: dict.fromkeys(SURVIVAL_TASKS, None)
     )
 
     def fits(self, follow_up_bins: int) -> bool:
         """Return whether all cells lie on the common axes."""
         histograms = [(MEASURES[n].bins, sums.histogram) for n, sums in self.measures.items()]
-        cells = [*histograms, *((follow_up_bins, c) for c in self.follow_up.values())]
-        return all(c is None or c.starts[-1] < bins for bins, c in cells)
+        return all(c is None or c.starts[-1] < bins for bins, c in histograms) and all(
+            c is None or c.fits(follow_up_bins) for c in self.follow_up.values()
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Risk groups from the sums of sites: Kaplan-Meier, log-rank and hazard ratio.
 
-Counts lie on the common follow-up grid; where a site merged intervals they are spread evenly
-over them, and so may be fractions.
+Counts lie on the common follow-up grid; where a site merged intervals they are placed in them by
+`shared.evidence.follow_up`, and so may be fractions.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.evidence.axes import RISK
-from shared.evidence.cells import Cells, FloatArray, IntArray
+from shared.evidence.cells import FloatArray, IntArray
+from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.sums import SurvivalSums
 from shared.metrics.kaplan_meier import SurvivalCounts
 from shared.time_grid import TimeGrid
@@ -20,29 +21,12 @@ _STEPS = 60
 _PRECISION = 1e-13
 
 
-def on_grid(cells: Cells, bins: int) -> FloatArray:
-    """Return events and censorings at each bin of follow-up, shape (R, bins, 2).
-
-    Nobody has an event before the first interval: events of a merged cell are spread over its
-    intervals only.
-    """
-    spread = cells.spread(bins)
-    first = int(cells.widths(bins)[0])
-    if first > 1:
-        events = cells.values[:, 0, 0]
-        spread[:, 0, 0] = 0
-        spread[:, 1:first, 0] = events[:, None] / (first - 1)
-    return spread
-
-
 def group_counts(parts: Sequence[SurvivalSums], bins: int) -> FloatArray | None:
     """Return summed counts, shape (g, R, bins, 2); None where no site tells its groups."""
     told = [part.groups for part in parts if part.groups]
     if not told:
         return None
-    return np.asarray(
-        [sum(on_grid(groups[g], bins) for groups in told) for g in range(len(told[0]))]
-    )
+    return np.asarray([sum(groups[g].placed(bins) for groups in told) for g in range(len(told[0]))])
 
 
 def survival_counts(counts: FloatArray, grid: TimeGrid) -> SurvivalCounts:
@@ -51,9 +35,11 @@ def survival_counts(counts: FloatArray, grid: TimeGrid) -> SurvivalCounts:
     return SurvivalCounts(times, counts[:, 0], counts[:, 1])
 
 
-def follow_up_counts(cells: Sequence[Cells | None], grid: TimeGrid) -> SurvivalCounts | None:
+def follow_up_counts(
+    cells: Sequence[FollowUpCells | None], grid: TimeGrid
+) -> SurvivalCounts | None:
     """Return the summed counts of sites that tell their follow-up; None where none does."""
-    told = [on_grid(own, grid.intervals + 1)[0] for own in cells if own is not None]
+    told = [own.placed(grid.intervals + 1)[0] for own in cells if own is not None]
     return survival_counts(np.asarray(sum(told)), grid) if told else None
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shared.activation_share import ActivationShares
 from shared.evidence.axes import PROBABILITY, RISK
 from shared.evidence.cells import Cells, FloatArray
+from shared.evidence.follow_up import FollowUpCells
 from shared.results import Cohort
 from shared.tasks import SurvivalTask
 
@@ -82,7 +83,7 @@ class SurvivalSums:
     weighted_pairs : ndarray, shape (R, 2), or None
         The same pairs by the inverse squared probability of being uncensored: concordant with
         half of the tied, and all (Uno).
-    groups : tuple of Cells
+    groups : tuple of FollowUpCells
         One for each risk group, along the follow-up grid: events and censorings.
     auc : ndarray, shape (R, H, 2), or None
         At each horizon, weighted pairs of a patient who had the event and one who did not yet:
@@ -101,7 +102,7 @@ class SurvivalSums:
     risk: Cells | None = None
     pairs: FloatArray | None = None
     weighted_pairs: FloatArray | None = None
-    groups: tuple[Cells, ...] = ()
+    groups: tuple[FollowUpCells, ...] = ()
     auc: FloatArray | None = None
     brier: FloatArray | None = None
     brier_patients: NDArray[np.int64] | None = None
@@ -116,8 +117,6 @@ class SurvivalSums:
         _check("auc", self.auc, (rows, None, 2))
         _check("brier", self.brier, (rows, None, 3))
         _check("brier_patients", self.brier_patients, (None,))
-        for cells in self.groups:
-            _check_cells("groups", cells, 2)
         for cells in self.calibration:
             _check_cells("calibration", cells, 3)
 
@@ -132,7 +131,7 @@ class SurvivalSums:
             and (self.brier_patients is None or len(self.brier_patients) == times)
             and (self.risk is None or self.risk.starts[-1] < RISK.bins)
             and len(self.groups) in (0, groups)
-            and all(len(c.values) == rows and c.starts[-1] < bins for c in self.groups)
+            and all(len(c.cells.values) == rows and c.fits(bins) for c in self.groups)
             and len(self.calibration) in (0, horizons)
             and all(c.starts[-1] < PROBABILITY.bins for c in self.calibration)
             and all(len(c.values) == 1 for c in self.calibration)

@@ -4,7 +4,7 @@ Every value has a key that names its place, ``internal/os/pairs``. A number that
 travels as -1, an array as one without entries: what is absent altogether is an error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,12 +22,14 @@ from shared.evidence.description import (
     Description,
     MeasureSums,
 )
+from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums
 from shared.results import COHORTS, Cohort
 from shared.tasks import PHASES, SURVIVAL_TASKS, TASKS
 
 _SHARES = ("in_tumour", "in_margin", "tumour_volume", "margin_volume")
 K = TypeVar("K", bound=str)
+T = TypeVar("T")
 _WITHHELD = -1
 _UNSIGNED = (np.uint8, np.uint16, np.uint32)
 
@@ -53,10 +55,9 @@ class _Writer:
         self.array(f"{key}/starts", None if value is None else value.starts)
         self.array(f"{key}/values", None if value is None else value.values)
 
-    def several(self, key: str, values: tuple[Cells, ...]) -> None:
-        self.count(f"{key}/number", len(values))
-        for index, value in enumerate(values):
-            self.cells(f"{key}/{index}", value)
+    def follow_up(self, key: str, value: FollowUpCells | None) -> None:
+        self.cells(key, None if value is None else value.cells)
+        self.array(f"{key}/middles", None if value is None else value.middles)
 
     def records(self) -> tuple[ArrayRecord, MetricRecord]:
         arrays = ArrayRecord({key: Array(value) for key, value in self.arrays.items()})
@@ -111,12 +112,18 @@ class _Reader:
             raise ValueError(f"{key} is told in part")
         return None if starts is None or values is None else Cells(starts, values)
 
-    def several(self, key: str) -> tuple[Cells, ...]:
-        found = [self.cells(f"{key}/{i}") for i in range(self.told_count(f"{key}/number"))]
-        cells = tuple(value for value in found if value is not None)
-        if len(cells) < len(found):
+    def follow_up(self, key: str) -> FollowUpCells | None:
+        cells, middles = self.cells(key), self.integers(f"{key}/middles")
+        if (cells is None) != (middles is None):
             raise ValueError(f"{key} is told in part")
-        return cells
+        return None if cells is None or middles is None else FollowUpCells(cells, middles)
+
+    def several(self, key: str, read: Callable[[str], T | None]) -> tuple[T, ...]:
+        found = [read(f"{key}/{i}") for i in range(self.told_count(f"{key}/number"))]
+        told = tuple(value for value in found if value is not None)
+        if len(told) < len(found):
+            raise ValueError(f"{key} is told in part")
+        return told
 
 
 def _compact(values: NDArray[Any]) -> NDArray[Any]:
@@ -148,8 +155,12 @@ def write_evidence_records(evidence: Evidence) -> tuple[ArrayRecord, MetricRecor
             out.cells(f"{key}/risk", survival.risk)
             for name in ("pairs", "weighted_pairs", "auc", "brier", "brier_patients"):
                 out.array(f"{key}/{name}", getattr(survival, name))
-            out.several(f"{key}/groups", survival.groups)
-            out.several(f"{key}/calibration", survival.calibration)
+            out.count(f"{key}/groups/number", len(survival.groups))
+            for index, group in enumerate(survival.groups):
+                out.follow_up(f"{key}/groups/{index}", group)
+            out.count(f"{key}/calibration/number", len(survival.calibration))
+            for index, cells in enumerate(survival.calibration):
+                out.cells(f"{key}/calibration/{index}", cells)
     return out.records()
 
 
@@ -205,11 +216,11 @@ def _survival_sums(read: _Reader, key: str) -> SurvivalSums:
         risk=read.cells(f"{key}/risk"),
         pairs=read.array(f"{key}/pairs"),
         weighted_pairs=read.array(f"{key}/weighted_pairs"),
-        groups=read.several(f"{key}/groups"),
+        groups=read.several(f"{key}/groups", read.follow_up),
         auc=read.array(f"{key}/auc"),
         brier=read.array(f"{key}/brier"),
         brier_patients=read.integers(f"{key}/brier_patients"),
-        calibration=read.several(f"{key}/calibration"),
+        calibration=read.several(f"{key}/calibration", read.cells),
     )
 
 
@@ -231,7 +242,7 @@ def write_description_records(description: Description) -> tuple[ArrayRecord, Me
             out.numbers[f"{key}/total"], out.numbers[f"{key}/square"] = sums.total, sums.square
             out.cells(f"{key}/histogram", sums.histogram)
         for task, cells in about.follow_up.items():
-            out.cells(f"{cohort}/follow-up/{task}", cells)
+            out.follow_up(f"{cohort}/follow-up/{task}", cells)
     return out.records()
 
 
@@ -255,7 +266,7 @@ def _cohort_description(read: _Reader, cohort: Cohort) -> CohortDescription:
         phases=read.counts(f"{cohort}/phases", PHASES),
         manufacturers=read.counts(f"{cohort}/manufacturers", MANUFACTURERS),
         measures={name: _measure(read, f"{cohort}/measures/{name}") for name in MEASURES},
-        follow_up={task: read.cells(f"{cohort}/follow-up/{task}") for task in SURVIVAL_TASKS},
+        follow_up={task: read.follow_up(f"{cohort}/follow-up/{task}") for task in SURVIVAL_TASKS},
     )
 
 

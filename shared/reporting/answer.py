@@ -160,19 +160,24 @@ def _binned(content: ReportContent) -> tuple[str, ...]:
 
 
 def _by_quarters(content: ReportContent) -> tuple[str, ...]:
-    """Say what the common grid of follow-up costs, by the bounds that the tests hold it to."""
-    if not content.horizons:
-        return ()
-    told = (
-        "Follow-up is counted by quarters of a year: Uno's C-index, time-dependent AUC and Brier"
-        " scores are off by less than 0.01 from those of exact times, in tests."
-    )
-    if content.hidden:
-        told += (
-            " Where quarters of too few patients are merged, Kaplan-Meier curves are off by up to"
-            " 0.06."
+    """Say what the common grid of follow-up costs: bounds from the cells, or what tests hold."""
+    told = []
+    if content.horizons:
+        told.append(
+            "Follow-up is counted by quarters of a year: Uno's C-index, time-dependent AUC and"
+            " Brier scores are off by less than 0.01 from those of exact times, in tests."
         )
-    return (told,)
+    errors = [g.error for groups in content.risk_groups for g in groups.groups if g.error]
+    if errors:
+        told.append(
+            "Across institutions, Kaplan-Meier curves and numbers at risk are made from quarters"
+            " of a year, merged where too few patients left: at no time that is drawn is a curve"
+            f" off by more than {max(errors):.2f} from that of patients' rows; in tests it was 0.05"
+            " at its worst time as a rule, and less than 0.2 always. They end at the mean follow-up"
+            " of the last cell of patients that a site tells. Hazard ratios and log-rank tests"
+            " rest on the same counts."
+        )
+    return tuple(told)
 
 
 def _kept_back(content: ReportContent) -> tuple[str, ...]:

@@ -103,9 +103,12 @@ class RiskGroup:
     Attributes
     ----------
     months, survival, lower, upper : ndarray, shape (n,)
-        A step curve from (0, 1) with its 95% band.
+        A step curve from (0, 1) with its 95% band, as far as follow-up is certain.
     at_risk : mapping of int to int
-        Patients at risk at some months.
+        Patients at risk at some of these months.
+    error : float or None
+        How far the curve can be from that of patients' exact times at most, where it is made
+        from sums.
     """
 
     label: str
@@ -115,6 +118,7 @@ class RiskGroup:
     lower: FloatArray
     upper: FloatArray
     at_risk: Mapping[int, int]
+    error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from client.evidence.gather import cohorts_of
 from client.site import Site
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.outputs import folder_name, write_set_aside_counts
+from server.report import risk_group_curves
 from server.roll import Roll
 from shared.evidence.description import Description
 from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
@@ -179,12 +180,24 @@ def test_no_small_count_of_a_site_is_told(sites: list[Site]) -> None:
                     assert measure.histogram.values.min() >= 5
     for answer in evidence.answers:
         for sums in answer.cohorts.values():
-            cells = [*sums.os.groups, *sums.rfs.groups]
+            cells = [group.cells for group in (*sums.os.groups, *sums.rfs.groups)]
             if sums.mvi.scores is not None:
                 cells.append(sums.mvi.scores)
             for own in cells:
                 sizes = own.values[0].sum(axis=1)
                 assert ((sizes == 0) | (sizes >= 5)).all()
+
+
+def test_curves_end_where_follow_up_does(sites: list[Site]) -> None:
+    """Nobody was followed beyond 90 months, on a grid that goes on to 120."""
+    for minimum_count in (1, 5):
+        _, evidence = ask([replace(site, minimum_count=minimum_count) for site in sites])
+        drawn = [group for groups in risk_group_curves(evidence) for group in groups.groups]
+        assert drawn
+        for group in drawn:
+            assert group.months[-1] <= 90
+            assert max(group.at_risk) <= group.months[-1]
+            assert group.error is not None
 
 
 def test_one_bad_site_does_not_stop_the_evaluation(

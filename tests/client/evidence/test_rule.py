@@ -12,6 +12,7 @@ from client.evidence.secret import own_seed
 from client.evidence.survival import survival_sums
 from shared.evidence.cells import Cells, merged_starts
 from shared.evidence.description import REASONS
+from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.hidden import hidden
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums
@@ -111,7 +112,9 @@ def test_a_reason_becomes_a_code(reason: str, code: str) -> None:
 
 def test_what_is_hidden_is_counted_where_it_may_be() -> None:
     told = SurvivalSums(
-        labelled=30, pairs=np.ones((1, 3)), groups=(Cells(np.array([0]), np.ones((1, 1, 2))),)
+        labelled=30,
+        pairs=np.ones((1, 3)),
+        groups=(FollowUpCells(Cells(np.array([0]), np.ones((1, 1, 2))), np.array([4])),),
     )
     silent = CohortSums(patients=None)
     partly = CohortSums(

@@ -206,21 +206,9 @@ def test_merged_intervals_keep_every_patient_and_event(
     within = rows.event & (rows.time <= QUARTERS.edges_months[-1])
     assert counts[:, 0, :, 0].sum() == pytest.approx((kept & within).sum())
     for part in parts:
-        for cells in part.groups:
-            sizes = cells.values[0].sum(axis=1)
+        for group in part.groups:
+            sizes = group.cells.values[0].sum(axis=1)
             assert ((sizes == 0) | (sizes >= minimum_count)).all()
-
-
-def test_merged_intervals_stay_near_the_curve() -> None:
-    """Spreading a merged cell over its intervals: within 0.06 of the exact curve here."""
-    rows = drawn(80, seed=2, on_grid=False)
-    counts = risk_groups.group_counts(
-        survival_parts(rows, request(None), minimum_count=5), QUARTERS.intervals + 1
-    )
-    assert counts is not None
-    curve = risk_groups.survival_counts(counts.sum(axis=0)[0], QUARTERS)
-    fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(HORIZONS)
-    np.testing.assert_allclose(curve.survival_at(HORIZONS), fitted, atol=0.06)
 
 
 def test_intervals_are_those_of_patients_rows() -> None:

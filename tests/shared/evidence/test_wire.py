@@ -11,6 +11,7 @@ from shared.activation_share import ActivationShares
 from shared.evidence import messages
 from shared.evidence.cells import Cells
 from shared.evidence.description import REASONS, CohortDescription, Description, MeasureSums
+from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.request import EvidenceRequest, Thresholds
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums, same
 from shared.plan import Plan
@@ -24,6 +25,10 @@ WEIGHTS: Weights = {"w": np.ones(2, np.float32)}
 def cells(rows: int, columns: int) -> Cells:
     values = np.arange(rows * 3 * columns, dtype=float).reshape(rows, 3, columns)
     return Cells(np.array([0, 4, 7]), values + 0.5 * (columns == 3))
+
+
+def follow_up(rows: int) -> FollowUpCells:
+    return FollowUpCells(cells(rows, 2), np.array([1, 4, 9]))
 
 
 EVIDENCE = Evidence(
@@ -47,7 +52,7 @@ EVIDENCE = Evidence(
                 risk=cells(1, 1),
                 pairs=np.ones((3, 3)),
                 weighted_pairs=np.full((3, 2), 1.5),
-                groups=(cells(3, 2), cells(3, 2)),
+                groups=(follow_up(3), follow_up(3)),
                 auc=np.ones((3, 4, 2)),
                 brier=np.ones((3, 2, 3)),
                 brier_patients=np.array([0, 20]),
@@ -63,7 +68,7 @@ DESCRIPTION = Description(
         "external": CohortDescription(
             patients=30,
             known={"mvi": None, "rfs": 29, "os": 30},
-            follow_up={"rfs": None, "os": cells(1, 2)},
+            follow_up={"rfs": None, "os": follow_up(1)},
             measures={
                 **CohortDescription().measures,
                 "tumour_diameter_mm": MeasureSums(30, 900.5, 40000.25, cells(1, 1)),
@@ -148,6 +153,16 @@ def break_cells(content: RecordDict) -> None:
     content.array_records[messages.SUMS]["internal/mvi/scores/starts"] = starts
 
 
+def drop_the_middles(content: RecordDict) -> None:
+    content.array_records[messages.SUMS]["internal/os/groups/0/middles"] = Array(np.zeros(0))
+
+
+def break_the_middles(content: RecordDict) -> None:
+    # The second cell begins at bin 4.
+    middles = Array(np.array([1, 3, 9]))
+    content.array_records[messages.SUMS]["internal/os/groups/0/middles"] = middles
+
+
 def break_count(content: RecordDict) -> None:
     content.metric_records[messages.NUMBERS]["internal/mvi/labelled"] = 1.5
 
@@ -168,6 +183,8 @@ def name_an_unknown_cohort(content: RecordDict) -> None:
         (break_sign, ErrorCode.MALFORMED_MESSAGE),
         (break_finiteness, ErrorCode.MALFORMED_MESSAGE),
         (break_cells, ErrorCode.MALFORMED_MESSAGE),
+        (drop_the_middles, ErrorCode.MALFORMED_MESSAGE),
+        (break_the_middles, ErrorCode.MALFORMED_MESSAGE),
         (break_shares, ErrorCode.MALFORMED_MESSAGE),
         (break_count, ErrorCode.MALFORMED_MESSAGE),
         (name_an_unknown_cohort, ErrorCode.MALFORMED_MESSAGE),

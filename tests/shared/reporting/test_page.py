@@ -215,10 +215,19 @@ def test_a_hazard_ratio_without_an_interval_says_why() -> None:
 
 def test_what_the_common_grid_costs_is_said() -> None:
     content = report_content()
-    assert any("less than 0.01" in limit and "up to 0.06" in limit for limit in limits(content))
-    open_handed = limits(replace(content, hidden=()))
-    assert not any("up to 0.06" in limit for limit in open_handed)
+    assert any("less than 0.01" in limit for limit in limits(content))
     assert not any("less than 0.01" in limit for limit in limits(replace(content, horizons=())))
+    assert not any("is a curve off" in limit for limit in limits(content))
+
+
+def test_the_largest_error_of_a_curve_is_that_of_its_cells() -> None:
+    content = report_content()
+    told = tuple(
+        replace(both, groups=(replace(both.groups[0], error=0.1 * i), both.groups[1]))
+        for i, both in enumerate(content.risk_groups)
+    )
+    said = " ".join(limits(replace(content, risk_groups=told)))
+    assert f"is a curve off by more than {0.1 * (len(told) - 1):.2f}" in said
 
 
 def test_the_answer_stands_before_the_first_section(text: str) -> None:
