@@ -7,8 +7,9 @@ from typing import Any
 from server.evidence import ModelEvidence
 from shared.activation_share import ActivationShares
 from shared.evidence import mvi, risk_groups, survival
+from shared.evidence.cells import FloatArray
 from shared.evidence.description import Description
-from shared.evidence.follow_up import FollowUpCells, largest_error, supported_months
+from shared.evidence.follow_up import FollowUpCells, supported_months, survival_bounds
 from shared.evidence.hidden import hidden
 from shared.evidence.metrics import hazard_ratio, horizon_estimates
 from shared.evidence.sums import MviSums, SurvivalSums
@@ -137,13 +138,17 @@ def _curves(
     last = [supported_months(cells, grid) for cells in told]
     step = next((step for most, step in _STEPS if max(last) <= most), _LONGEST_STEP)
     return tuple(
-        _curve(name, own, range(0, int(end) + 1, step), end, largest_error(own, cells, grid))
+        _curve(name, own, range(0, int(end) + 1, step), end, survival_bounds(cells, grid))
         for name, own, end, cells in zip(names, counts, last, told, strict=True)
     )
 
 
 def _curve(
-    label: str, counts: SurvivalCounts, ticks: Sequence[int], last: float, error: float
+    label: str,
+    counts: SurvivalCounts,
+    ticks: Sequence[int],
+    last: float,
+    bounds: tuple[FloatArray, FloatArray],
 ) -> RiskGroup:
     lower, upper = counts.confidence_band()
     shown = counts.times_months <= last
@@ -155,7 +160,7 @@ def _curve(
         lower=lower[shown],
         upper=upper[shown],
         at_risk={month: round(float(counts.at_risk_at([month])[0])) for month in ticks},
-        error=error,
+        bounds=(bounds[0][shown], bounds[1][shown]),
     )
 
 

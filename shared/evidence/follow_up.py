@@ -123,14 +123,3 @@ def _survival(
         np.bincount(left_bin.astype(np.int64), censored, bins),
     )
     return float(counts.survival_at(now))
-
-
-def largest_error(counts: SurvivalCounts, told: Sequence[FollowUpCells], grid: TimeGrid) -> float:
-    """Return how far a curve on the grid is at most from that of patients' exact times.
-
-    At the grid's edges, as far as follow-up is certain.
-    """
-    lowest, highest = survival_bounds(told, grid)
-    shown = counts.times_months <= supported_months(told, grid)
-    off = np.maximum(highest - counts.survival, counts.survival - lowest)
-    return float(off[shown].max())

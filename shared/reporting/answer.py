@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from shared.reporting.content import ReportContent
 from shared.reporting.estimates import find, interval_text, patients, value_text
 from shared.reporting.names import METRIC_NAMES
@@ -167,15 +169,18 @@ def _by_quarters(content: ReportContent) -> tuple[str, ...]:
             "Follow-up is counted by quarters of a year: Uno's C-index, time-dependent AUC and"
             " Brier scores are off by less than 0.01 from those of exact times, in tests."
         )
-    errors = [g.error for groups in content.risk_groups for g in groups.groups if g.error]
-    if errors:
+    errors = np.concatenate(
+        [np.zeros(0), *(g.errors for groups in content.risk_groups for g in groups.groups)]
+    )
+    if errors.any():
         told.append(
-            "Across institutions, Kaplan-Meier curves and numbers at risk are made from quarters"
-            " of a year, merged where too few patients left: at no time that is drawn is a curve"
-            f" off by more than {max(errors):.2f} from that of patients' rows; in tests it was 0.05"
-            " at its worst time as a rule, and less than 0.2 always. They end at the mean follow-up"
-            " of the last cell of patients that a site tells. Hazard ratios and log-rank tests"
-            " rest on the same counts."
+            "Across institutions, Kaplan-Meier curves, numbers at risk, hazard ratios and log-rank"
+            " tests are made from quarters of a year, merged where too few patients left. Dotted"
+            " lines bound where the curves of patients' rows can lie: half of the time within"
+            f" {np.median(errors):.2f} of what is drawn, at the worst time within"
+            f" {errors.max():.2f}; in tests curves were off by 0.05 at their worst time as a rule,"
+            " and always by less than 0.2. Curves end at the mean follow-up of the last cell of"
+            " patients that an institution tells."
         )
     return tuple(told)
 

@@ -106,9 +106,9 @@ class RiskGroup:
         A step curve from (0, 1) with its 95% band, as far as follow-up is certain.
     at_risk : mapping of int to int
         Patients at risk at some of these months.
-    error : float or None
-        How far the curve can be from that of patients' exact times at most, where it is made
-        from sums.
+    bounds : tuple of two ndarray, each of shape (n,), or None
+        Lowest and highest that the curve of patients' exact times can be, where it is made from
+        sums.
     """
 
     label: str
@@ -118,7 +118,15 @@ class RiskGroup:
     lower: FloatArray
     upper: FloatArray
     at_risk: Mapping[int, int]
-    error: float | None = None
+    bounds: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def errors(self) -> FloatArray:
+        """How far the curve can be off at most, shape (n,); empty where it is exact."""
+        if self.bounds is None:
+            return np.zeros(0)
+        lowest, highest = self.bounds
+        return np.maximum(highest - self.survival, self.survival - lowest)
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,8 @@ def test_curves_end_where_follow_up_does(sites: list[Site]) -> None:
         for group in drawn:
             assert group.months[-1] <= 90
             assert max(group.at_risk) <= group.months[-1]
-            assert group.error is not None
+            assert (group.errors >= 0).all()
+            assert len(group.errors) == len(group.months)
 
 
 def test_one_bad_site_does_not_stop_the_evaluation(

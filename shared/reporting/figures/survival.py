@@ -22,7 +22,7 @@ _ALIVE = {"os": "Alive", "rfs": "Alive, no recurrence"}
 
 
 def kaplan_meier(risk_groups: RiskGroups) -> Markup:
-    """Draw one task's risk groups in one cohort, with bands and numbers at risk."""
+    """Draw one task's risk groups in one cohort, with bands, bounds and numbers at risk."""
     groups = risk_groups.groups
     colours = _COLOURS.get(len(groups), CYCLE)
     looks = [(colours[i % len(colours)], DASHES[i % len(DASHES)]) for i in range(len(groups))]
@@ -65,6 +65,8 @@ def _curve(axis: Axes, group: RiskGroup, colour: str, dash: str) -> None:
     axis.fill_between(
         group.months, group.lower, group.upper, step="post", color=colour, alpha=0.16, lw=0
     )
+    for bound in group.bounds or ():
+        axis.step(group.months, bound, where="post", color=colour, ls=":", lw=0.8)
 
 
 def _numbers_at_risk(

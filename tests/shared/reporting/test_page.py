@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.reporting.answer import limits
-from shared.reporting.content import Hidden, ReportContent, SiteSummary
+from shared.reporting.content import Hidden, ReportContent, RiskGroup, SiteSummary
 from shared.reporting.measure_tables import hazard_table
 from shared.reporting.page import write_report
 from shared.results import Estimate
@@ -217,17 +218,19 @@ def test_what_the_common_grid_costs_is_said() -> None:
     content = report_content()
     assert any("less than 0.01" in limit for limit in limits(content))
     assert not any("less than 0.01" in limit for limit in limits(replace(content, horizons=())))
-    assert not any("is a curve off" in limit for limit in limits(content))
+    assert not any("Dotted lines" in limit for limit in limits(content))
 
 
-def test_the_largest_error_of_a_curve_is_that_of_its_cells() -> None:
+def test_how_far_curves_can_be_off_is_that_of_their_bounds() -> None:
+    """Two of four times within 0.1, the worst within 0.3."""
     content = report_content()
-    told = tuple(
-        replace(both, groups=(replace(both.groups[0], error=0.1 * i), both.groups[1]))
-        for i, both in enumerate(content.risk_groups)
-    )
-    said = " ".join(limits(replace(content, risk_groups=told)))
-    assert f"is a curve off by more than {0.1 * (len(told) - 1):.2f}" in said
+    four = np.arange(4.0)
+    survival, low, high = np.full(4, 0.5), np.array([0.5, 0.4, 0.4, 0.2]), np.full(4, 0.55)
+    group = RiskGroup("Low", 9, four, survival, survival, survival, {0: 9}, (low, high))
+    told = replace(content, risk_groups=(replace(content.risk_groups[0], groups=(group,)),))
+    said = " ".join(limits(told))
+    assert "half of the time within 0.10" in said
+    assert "at the worst time within 0.30" in said
 
 
 def test_the_answer_stands_before_the_first_section(text: str) -> None:
