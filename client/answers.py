@@ -130,6 +130,8 @@ def _describe(message: Message, site: Site) -> RecordDict:
 def _give_evidence(message: Message, site: Site) -> RecordDict:
     weights, instruction = _accept(message, site)
     request = read_evidence_request(message)
+    if not request.fits(instruction.plan):
+        raise ProtocolError(ErrorCode.POLICY_REFUSED, "times of follow-up that no run has")
     model = _load(weights, instruction, site)
     return write_evidence(gather_evidence(model, instruction.plan, site, request))
 

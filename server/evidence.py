@@ -144,7 +144,7 @@ def ask_for_evidence(
     weights : Weights
         The model.
     descriptions : sequence of Description
-        From `ask_for_descriptions`: their follow-up gives the censoring curves.
+        From `ask_for_descriptions`: their follow-up gives the Kaplan-Meier null.
     resamples : int
         Of the bootstrap, at each site.
     counted : mapping of str to int, optional
@@ -155,7 +155,7 @@ def ask_for_evidence(
         Of each question.
     """
     follow_up = follow_up_of(descriptions, follow_up_grid(plan))
-    first = first_request(plan, follow_up)
+    first = first_request(plan)
     instruction = Instruction(plan, plan.rounds + 1, counted or {}, federation)
     kind = f"{MessageType.EVALUATE}.{EVIDENCE}"
 
@@ -172,17 +172,13 @@ def ask_for_evidence(
     return ModelEvidence(thresholds, second, fitting, follow_up, refused)
 
 
-def first_request(plan: Plan, follow_up: Mapping[Cohort, FollowUp]) -> EvidenceRequest:
+def first_request(plan: Plan) -> EvidenceRequest:
     """Return the question by which thresholds are fixed: internal validation, nobody else."""
     return EvidenceRequest(
         cohorts=("internal",),
         follow_up=follow_up_grid(plan),
         horizons_months=HORIZONS_MONTHS,
         brier_months=brier_months(plan),
-        censoring={
-            cohort: {task: tuple(counts.observed[1:].tolist()) for task, counts in tasks.items()}
-            for cohort, tasks in follow_up.items()
-        },
     )
 
 

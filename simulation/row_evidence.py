@@ -55,7 +55,7 @@ def row_metrics(
     """
     rule = Rule(1, seed)
     follow_up = {cohort: _follow_up(rows, plan) for cohort, rows in predictions.items()}
-    first = first_request(plan, follow_up)
+    first = first_request(plan)
     threshold = f1_threshold(choose_on.mvi_label, choose_on.mvi_probability)
     internal = [
         cohort_sums(part, months, site, "internal", first, rule)

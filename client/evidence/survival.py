@@ -1,8 +1,10 @@
 """Sums that judge the predictions of one survival task on one institution's patients.
 
 Ties of an event and a censoring: the event comes first, so that who is censored at a time has
-outlived it. Weights are inverse probabilities of being under observation still, just before the
-patient's own time, from the federation's censoring curve, taken as linear between its edges.
+outlived it. Weights are inverse probabilities of being under observation still, just before a
+time, by the Kaplan-Meier estimate of censoring of these patients alone. A curve of the
+coordinator's would code times in weights, one digit each, and read them from the sums; and
+censoring differs between institutions.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
 from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import SurvivalSums
+from shared.metrics.kaplan_meier import survival_counts
 from shared.metrics.labelled import BoolArray, SurvivalRows, labelled_survival
 from shared.metrics.predictions import SurvivalPredictions
 from shared.results import Cohort
@@ -34,23 +37,22 @@ class _Weighted:
     weights : ndarray, shape (R, n)
         Of the resamples.
     grid : TimeGrid
-    censoring : tuple of float or None
-        Probability of being under observation just before each edge.
     """
 
     rows: SurvivalRows
     weights: FloatArray
     grid: TimeGrid
-    censoring: tuple[float, ...] | None
+
+    def inverse_at(self, months: FloatArray) -> FloatArray:
+        """Return 1 / G at times at which somebody is under observation, of their shape."""
+        counts = survival_counts(self.rows.time, self.rows.event)
+        inverse: FloatArray = 1 / counts.observed[np.searchsorted(counts.times_months, months)]
+        return inverse
 
     @property
     def inverse(self) -> FloatArray:
-        """Inverse probability of being uncensored at the patient's own time, shape (n,)."""
-        return inverse_censoring(self.grid, self.censoring or (), self.rows.time)
-
-    def inverse_at(self, months: float) -> float:
-        """Return that of being uncensored at one time."""
-        return float(inverse_censoring(self.grid, self.censoring or (), np.array([months]))[0])
+        """1 / G at each patient's own time, shape (n,)."""
+        return self.inverse_at(self.rows.time)
 
     def cases(self, months: float) -> BoolArray:
         """Return who had the event by a time, shape (n,)."""
@@ -94,13 +96,12 @@ def survival_sums(
     weights = rule.weights(site, patients, f"{cohort}/{task}", request.resamples)
     if request.thresholds is None:
         return SurvivalSums(labelled=patients, risk=_risk(rows, rule))
-    censoring = request.censoring.get(cohort, {}).get(task)
-    known = _Weighted(rows, weights, request.follow_up, censoring)
+    known = _Weighted(rows, weights, request.follow_up)
     pairs, weighted = _pairs(known, request.horizons_months[-1])
     curves = predictions.survival[rows.known] if len(curve_months) else None
     brier, brier_patients = None, None
     calibration: tuple[Cells, ...] = ()
-    if curves is not None and curves.shape[1] and censoring is not None:
+    if curves is not None and curves.shape[1]:
         at = curves_at(curves, curve_months, request.brier_months)
         brier, brier_patients = _brier(known, at, request.brier_months, rule)
         at = curves_at(curves, curve_months, request.horizons_months)
@@ -110,19 +111,11 @@ def survival_sums(
         pairs=pairs,
         weighted_pairs=weighted,
         groups=_groups(known, request.thresholds.cuts(task), rule),
-        auc=None if censoring is None else _auc(known, request.horizons_months, rule),
+        auc=_auc(known, request.horizons_months, rule),
         brier=brier,
         brier_patients=brier_patients,
         calibration=calibration,
     )
-
-
-def inverse_censoring(
-    grid: TimeGrid, censoring: tuple[float, ...], months: FloatArray
-) -> FloatArray:
-    """Return 1 / G at given times, of their shape; 0 where nobody was under observation."""
-    observed = np.interp(months, (0.0, *grid.edges_months), (1.0, *censoring))
-    return np.divide(1.0, observed, out=np.zeros_like(observed), where=observed > 0)
 
 
 def curves_at(
@@ -141,8 +134,8 @@ def _risk(rows: SurvivalRows, rule: Rule) -> Cells:
     return count_cells(once, position, np.ones((len(position), 1)), starts)
 
 
-def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray | None]:
-    """Return Harrell's pairs and, where the censoring is known, Uno's up to the last horizon."""
+def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray]:
+    """Return Harrell's pairs, and Uno's up to the last horizon."""
     rows, weights = known.rows, known.weights
     time, risk = rows.time, rows.risk
     first = rows.event
@@ -150,8 +143,6 @@ def _pairs(known: _Weighted, last_months: float) -> tuple[FloatArray, FloatArray
     higher, equal = risk[first, None] > risk, risk[first, None] == risk
     orders = [outlived & higher, outlived & ~higher & ~equal, outlived & equal]
     sums = [_pair_sum(weights[:, first], order.astype(float), weights) for order in orders]
-    if known.censoring is None:
-        return np.stack(sums, axis=1), None
     inverse = known.inverse[first] ** 2 * (time[first] < last_months)
     concordant = inverse[:, None] * (orders[0] + orders[2] / 2)
     comparable = inverse[:, None] * outlived
@@ -197,10 +188,10 @@ def _brier(
     patients = np.zeros(len(times), dtype=np.int64)
     for index, months in enumerate(times):
         case, control = known.cases(months), known.controls(months)
-        if not rule.allows(int(case.sum()), int(control.sum())):
+        if not _followed(case, control, rule):
             continue
         dead = case * known.inverse
-        alive = control * known.inverse_at(months)
+        alive = control * known.inverse_at(np.array(months))
         error = dead * survival[:, index] ** 2 + alive * (1 - survival[:, index]) ** 2
         sums[:, index] = known.weights @ np.stack([error, dead, alive], axis=1)
         patients[index] = len(case)
@@ -210,17 +201,34 @@ def _brier(
 def _calibration(
     known: _Weighted, survival: FloatArray, horizons: tuple[float, ...], rule: Rule
 ) -> tuple[Cells, ...]:
-    """Return patients, predictions and weighted events by predicted probability."""
+    """Return patients, predictions, weighted events and survivors by predicted probability.
+
+    All survivors have one weight, and all who had the event the mean of theirs: its own would
+    tell when the only one of a cell had it. Of nobody at a horizon that too few were followed to.
+    """
     cells = []
     for index, months in enumerate(horizons):
+        case, control = known.cases(months), known.controls(months)
+        if not _followed(case, control, rule):
+            cells.append(Cells(np.zeros(1, np.int64), np.zeros((1, 1, 4))))
+            continue
         predicted = 1 - survival[:, index]
         position = PROBABILITY.position(predicted)
         patients = np.bincount(position, minlength=PROBABILITY.bins)
         starts = merged_starts(patients, rule.minimum_count)
-        seen = known.cases(months) * known.inverse
-        columns = np.stack([np.ones_like(predicted), predicted, seen], axis=1)
+        dead = case * known.inverse[case].sum() / max(int(case.sum()), 1)
+        alive = control * known.inverse_at(np.array(months))
+        columns = np.stack([np.ones_like(predicted), predicted, dead, alive], axis=1)
         cells.append(count_cells(known.weights[:1], position, columns, starts))
     return tuple(cells)
+
+
+def _followed(case: BoolArray, control: BoolArray, rule: Rule) -> bool:
+    """Return whether a time may be told of: enough were followed to it, and not too few died.
+
+    Where nobody was, those who were censored have no stand-in, and would count as nothing.
+    """
+    return bool(control.any()) and rule.allows(int(case.sum()), int(control.sum()))
 
 
 def _pair_sum(first: FloatArray, pairs: FloatArray, second: FloatArray) -> FloatArray:

@@ -16,6 +16,9 @@ same patients: their sums can be subtracted. A closed interval ends in a bin tha
 and with its middle says about where the others lie.
 Sums over pairs are not cells: with `minimum_count` patients they are told as they are. How many
 patients train, and have each label, is told exactly, since an average must be weighed by it.
+What is told at several times (Brier scores, AUC, calibration: those of every run) differs by the
+patients in between. Weights for censoring are the site's own, and not the coordinator's to
+choose: with one weight a month their sums would tell every patient's.
 None of it is differential privacy, and a coordinator who asks often learns more than one who
 asks once: a site has the questions that it answered in its own log.
 

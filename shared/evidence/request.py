@@ -1,6 +1,5 @@
 """What the coordinator asks of a model at a site: cohorts, grids, and thresholds once frozen."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -59,9 +58,6 @@ class EvidenceRequest:
         B, of each site's bootstrap; 0 for none.
     thresholds : Thresholds or None
         None while they are still to be fixed: the answer then holds what they are fixed by.
-    censoring : mapping of Cohort to mapping of SurvivalTask to tuple of float
-        Probability of being under observation still, just before each edge of `follow_up`, over
-        all sites of the cohort; where it is absent, so is what it weighs.
     """
 
     cohorts: tuple[Cohort, ...] = COHORTS
@@ -70,9 +66,6 @@ class EvidenceRequest:
     brier_months: tuple[float, ...] = HORIZONS_MONTHS
     resamples: int = 0
     thresholds: Thresholds | None = None
-    censoring: Mapping[Cohort, Mapping[SurvivalTask, tuple[float, ...]]] = field(
-        default_factory=dict
-    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.resamples <= MOST_RESAMPLES:
@@ -80,23 +73,29 @@ class EvidenceRequest:
         edges = set(self.follow_up.edges_months)
         if not edges.issuperset(self.horizons_months) or not edges.issuperset(self.brier_months):
             raise ValueError("horizons must be edges of the follow-up grid")
-        for curve in (c for tasks in self.censoring.values() for c in tasks.values()):
-            if len(curve) != self.follow_up.intervals or not all(0 <= g <= 1 for g in curve):
-                raise ValueError("a censoring curve has a probability for each edge")
+
+    def fits(self, plan: Plan) -> bool:
+        """Return whether times are those of every run of a plan.
+
+        Grids of a coordinator's own would tell when single patients left: what it is told at two
+        times differs by those in between.
+        """
+        asked = (self.follow_up, self.horizons_months, self.brier_months)
+        return asked == (follow_up_grid(plan), HORIZONS_MONTHS, brier_months(plan))
 
 
 def follow_up_grid(plan: Plan) -> TimeGrid:
-    """Return the grid on which a federation counts follow-up: quarters of a year, to the end.
-
-    It also holds every edge of the plan's own grid, and the horizons.
-    """
+    """Return the grid on which a federation counts follow-up: quarters of a year, to the end."""
     last = max(*plan.time_grid.edges_months, *HORIZONS_MONTHS)
-    quarters = [_STEP_MONTHS * k for k in range(1, int(last / _STEP_MONTHS) + 1)]
-    return TimeGrid(tuple(sorted({*quarters, *plan.time_grid.edges_months, *HORIZONS_MONTHS})))
+    return TimeGrid(tuple(_STEP_MONTHS * k for k in range(1, int(last / _STEP_MONTHS) + 1)))
 
 
 def brier_months(plan: Plan) -> tuple[float, ...]:
-    """Return where predicted curves are compared: the plan's edges between the horizons' ends."""
+    """Return where predicted curves are compared: the plan's edges between the horizons' ends.
+
+    Of these the quarters of a year, however fine the plan's grid.
+    """
     first, last = HORIZONS_MONTHS[0], HORIZONS_MONTHS[-1]
-    inside = [edge for edge in plan.time_grid.edges_months if first <= edge <= last]
+    quarters = set(follow_up_grid(plan).edges_months)
+    inside = [e for e in plan.time_grid.edges_months if first <= e <= last and e in quarters]
     return tuple(sorted({*inside, *HORIZONS_MONTHS}))

@@ -141,7 +141,7 @@ def limits(content: ReportContent) -> tuple[str, ...]:
             else []
         ),
         *_binned(content),
-        *_by_quarters(content),
+        *_of_follow_up(content),
         *_kept_back(content),
         *_f1_without_a_model(content),
         "Activation maps show evidence in the shared network only, and not what is true.",
@@ -161,13 +161,14 @@ def _binned(content: ReportContent) -> tuple[str, ...]:
     )
 
 
-def _by_quarters(content: ReportContent) -> tuple[str, ...]:
-    """Say what the common grid of follow-up costs: bounds from the cells, or what tests hold."""
+def _of_follow_up(content: ReportContent) -> tuple[str, ...]:
+    """Say how censoring is weighed, and what cells of follow-up cost at most and in tests."""
     told = []
     if content.horizons:
         told.append(
-            "Follow-up is counted by quarters of a year: Uno's C-index, time-dependent AUC and"
-            " Brier scores are off by less than 0.01 from those of exact times, in tests."
+            "Uno's C-index, time-dependent AUC, Brier scores and calibration weigh patients by the"
+            " censoring of their own institution, which few patients tell roughly. An institution"
+            " that too few patients were followed at to a time is left out of what is said of it."
         )
     errors = np.concatenate(
         [np.zeros(0), *(g.errors for groups in content.risk_groups for g in groups.groups)]

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,18 @@ from client.cohort import prepare_site
 from client.evaluation import predict_cases
 from client.evidence.gather import cohorts_of
 from client.site import Site
-from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
+from server.evidence import (
+    ModelEvidence,
+    ask_for_descriptions,
+    ask_for_evidence,
+    first_request,
+)
 from server.outputs import folder_name, write_set_aside_counts
 from server.report import risk_group_curves
 from server.roll import Roll
 from shared.evidence.description import Description
 from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
-from shared.evidence.request import EvidenceRequest
+from shared.evidence.request import EvidenceRequest, brier_months, follow_up_grid
 from shared.evidence.sums import same
 from shared.evidence.table_one import characteristics, site_summary
 from shared.metrics.predictions import Predictions
@@ -31,6 +37,7 @@ from shared.plan import Plan
 from shared.protocol import ErrorCode, Instruction
 from shared.results import Cohort
 from shared.tasks import Labels, Survival
+from shared.time_grid import TimeGrid
 from simulation.evaluation import load_model
 from simulation.grid import InProcessGrid
 from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
@@ -226,13 +233,44 @@ def test_an_external_site_trains_no_model(sites: list[Site]) -> None:
 
 def test_a_site_tells_only_what_was_asked(sites: list[Site]) -> None:
     grid = grid_of(sites)
-    request = EvidenceRequest(cohorts=("internal",))
+    request = first_request(PLAN)
     content = write_evidence_request(WEIGHTS, Instruction(PLAN, 1), request)
     kind = f"{MessageType.EVALUATE}.{EVIDENCE}"
     messages = [Message(content, node, kind) for node in grid.get_node_ids()]
     answers = [read_evidence(reply) for reply in grid.send_and_receive(messages)]
     assert [set(answer.cohorts) for answer in answers] == [{"internal"}, {"internal"}, set()]
     assert all(answer.cohorts["internal"].os.pairs is None for answer in answers[:2])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"follow_up": TimeGrid((*follow_up_grid(PLAN).edges_months, 120.5))},
+        {"horizons_months": (12.0, 15.0, 24.0, 36.0, 60.0)},
+        {"brier_months": tuple(3.0 * k for k in range(4, 21))},
+    ],
+)
+def test_times_of_a_coordinators_own_are_refused(
+    sites: list[Site], odd: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sums at two times differ by the patients in between."""
+    grid = grid_of(sites[:1])
+    content = write_evidence_request(
+        WEIGHTS, Instruction(PLAN, 1), replace(first_request(PLAN), **odd)
+    )
+    (node,) = grid.get_node_ids()
+    with caplog.at_level(logging.CRITICAL):
+        (reply,) = grid.send_and_receive(
+            [Message(content, node, f"{MessageType.EVALUATE}.{EVIDENCE}")]
+        )
+    assert reply.error.code == ErrorCode.POLICY_REFUSED
+
+
+def test_a_finer_plan_makes_no_finer_evidence() -> None:
+    """A plan with an edge each month is evaluated by quarters of a year as any other."""
+    monthly = replace(PLAN, time_grid=TimeGrid(tuple(float(k) for k in range(1, 121))))
+    assert follow_up_grid(monthly) == follow_up_grid(PLAN)
+    assert all(months % 3 == 0 for months in brier_months(monthly))
 
 
 def test_the_table_of_cohorts_is_that_of_the_rows(sites: list[Site]) -> None:

@@ -49,11 +49,8 @@ def drawn(patients: int, *, seed: int, sites: int = 1, on_grid: bool = True) -> 
     return Rows(generator.integers(0, sites, patients), time, event, risk, curve)
 
 
-def request(
-    censoring: FloatArray | None, cuts: tuple[float, ...] = (0.0,), resamples: int = 0
-) -> EvidenceRequest:
+def request(cuts: tuple[float, ...] = (0.0,), resamples: int = 0) -> EvidenceRequest:
     """Ask about OS of internal validation, thresholds frozen."""
-    curve = {} if censoring is None else {"internal": {"os": tuple(censoring.tolist())}}
     return EvidenceRequest(
         cohorts=("internal",),
         follow_up=QUARTERS,
@@ -61,7 +58,6 @@ def request(
         brier_months=TIMES,
         resamples=resamples,
         thresholds=Thresholds(os=cuts),
-        censoring=curve,  # type: ignore[arg-type]
     )
 
 

@@ -141,7 +141,7 @@ def at_horizons(minimum_count: int) -> list[str]:
     rows = SurvivalPredictions(
         months, event, generator.normal(size=40), np.tile(np.linspace(0.99, 0.2, 28), (40, 1))
     )
-    asked = request(censoring=np.linspace(1, 0.5, 28))
+    asked = request()
     sums = survival_sums(
         rows,
         QUARTERS.edges_months,

@@ -46,11 +46,6 @@ def structured(rows: Rows) -> np.ndarray:
     )
 
 
-def censoring(rows: Rows) -> FloatArray:
-    counts = kaplan_meier.survival_counts(rows.time, rows.event, QUARTERS)
-    return counts.observed[1:]
-
-
 def null_curve(rows: Rows) -> FloatArray:
     return kaplan_meier.survival_counts(rows.time, rows.event, QUARTERS).survival_at(TIMES)
 
@@ -58,7 +53,7 @@ def null_curve(rows: Rows) -> FloatArray:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pairs_of_one_site_are_harrells(seed: int) -> None:
     rows = drawn(70, seed=seed)
-    found = survival.harrell_c(survival_parts(rows, request(None), minimum_count=5))
+    found = survival.harrell_c(survival_parts(rows, request(), minimum_count=5))
     assert found is not None
     expected = concordance_index(rows.time, -rows.risk, rows.event)
     assert found.values[0] == pytest.approx(expected, abs=1e-9)
@@ -69,7 +64,7 @@ def test_pairs_of_one_site_are_harrells(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_uno_agrees_with_scikit_survival(seed: int) -> None:
     rows = drawn(80, seed=seed)
-    found = survival.uno_c(survival_parts(rows, request(censoring(rows))))
+    found = survival.uno_c(survival_parts(rows, request()))
     assert found is not None
     y = structured(rows)
     expected = concordance_index_ipcw(y, y, rows.risk, tau=HORIZONS[-1])[0]
@@ -79,7 +74,7 @@ def test_uno_agrees_with_scikit_survival(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_auc_at_horizons_agrees_with_scikit_survival(seed: int) -> None:
     rows = drawn(90, seed=seed)
-    parts = survival_parts(rows, request(censoring(rows)))
+    parts = survival_parts(rows, request())
     y = structured(rows)
     expected = cumulative_dynamic_auc(y, y, rows.risk, HORIZONS)[0]
     for index in range(len(HORIZONS)):
@@ -88,41 +83,47 @@ def test_auc_at_horizons_agrees_with_scikit_survival(seed: int) -> None:
         assert found.values[0] == pytest.approx(expected[index], abs=1e-9)
 
 
+def by_site(rows: Rows) -> list[np.ndarray]:
+    return [rows.site == number for number in np.unique(rows.site)]
+
+
 @pytest.mark.parametrize("sites", [1, 4])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_brier_scores_agree_with_scikit_survival(seed: int, sites: int) -> None:
-    """Sums over patients: several sites give the pooled score exactly."""
-    rows = drawn(100, seed=seed, sites=sites)
-    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    """Of several sites the mean over patients, each site's censoring its own."""
+    rows = drawn(160, seed=seed, sites=sites)
+    curve = survival.brier_curve(survival_parts(rows, request()), null_curve(rows))
     assert curve is not None
     y = structured(rows)
     predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
     fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(TIMES)
-    null = np.tile(fitted.to_numpy(), (100, 1))
+    null = np.tile(fitted.to_numpy(), (160, 1))
     both = curve.integrated(TIMES)
     assert both is not None
+    share = [own.mean() for own in by_site(rows)]
     for ours, whole, theirs in (
         (curve.model, both[0], predicted),
         (curve.null, both[1], null),
     ):
-        np.testing.assert_allclose(ours[0], brier_score(y, y, theirs, TIMES)[1], atol=1e-9)
-        integrated = integrated_brier_score(y, y, theirs, TIMES)
-        assert whole.values[0] == pytest.approx(integrated, abs=1e-9)
-    assert curve.patients.tolist() == [100] * len(TIMES)
+        scores = [brier_score(y[own], y[own], theirs[own], TIMES)[1] for own in by_site(rows)]
+        np.testing.assert_allclose(ours[0], np.average(scores, axis=0, weights=share), atol=1e-9)
+        integrated = [
+            integrated_brier_score(y[own], y[own], theirs[own], TIMES) for own in by_site(rows)
+        ]
+        assert whole.values[0] == pytest.approx(np.average(integrated, weights=share), abs=1e-9)
+    assert curve.patients.tolist() == [160] * len(TIMES)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> None:
-    """By scikit-survival site by site, each weighed by its pairs under the common censoring."""
+    """By scikit-survival site by site, each weighed by its pairs."""
     rows = drawn(160, seed=seed, sites=2)
-    asked = request(censoring(rows))
-    parts = survival_parts(rows, asked)
+    parts = survival_parts(rows, request())
     y = structured(rows)
     for index, months in enumerate(HORIZONS):
         scores, pairs = [], []
-        for number in (0, 1):
-            own = rows.site == number
-            scores.append(cumulative_dynamic_auc(y, y[own], rows.risk[own], [months])[0][0])
+        for number, own in enumerate(by_site(rows)):
+            scores.append(cumulative_dynamic_auc(y[own], y[own], rows.risk[own], [months])[0][0])
             pairs.append(parts[number].auc[0, index, 1])  # type: ignore[index]
         found = survival.auc_at(parts, index)
         assert found is not None
@@ -132,47 +133,108 @@ def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> Non
 @pytest.mark.parametrize("sites", [1, 3])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calibration_adds_up_to_lifelines(seed: int, sites: int) -> None:
-    """Weighted by inverse censoring, the share observed of everybody is 1 - Kaplan-Meier.
+    """Of everybody at a site the observed share is 1 - Kaplan-Meier: S(t) G(t) are still there.
 
     Satten and Datta, Am Stat 2001;55:207.
     """
-    rows = drawn(110, seed=seed, sites=sites)
-    fitted = KaplanMeierFitter().fit(rows.time, rows.event).survival_function_at_times(HORIZONS)
+    rows = drawn(160, seed=seed, sites=sites)
     predicted = 1 - curves_at(rows.curve, QUARTERS.edges_months, HORIZONS)
-    parts = survival_parts(rows, request(censoring(rows)))
+    parts = survival_parts(rows, request())
+    died = [
+        1 - KaplanMeierFitter().fit(rows.time[own], rows.event[own]).predict(list(HORIZONS))
+        for own in by_site(rows)
+    ]
+    observed = np.average(died, axis=0, weights=[own.sum() for own in by_site(rows)])
     for index in range(len(HORIZONS)):
         found = survival.calibration_at(parts, index, groups=1)
         assert found is not None
         assert found[0] == pytest.approx([predicted[:, index].mean()], abs=1e-9)
-        assert found[1] == pytest.approx([1 - fitted.to_numpy()[index]], abs=1e-9)
-        assert found[2].tolist() == [110]
+        assert found[1] == pytest.approx([observed[index]], abs=1e-9)
+        assert found[2].tolist() == [160]
+
+
+def test_a_perfect_model_is_calibrated() -> None:
+    """Of 4,000 patients whose true curves are predicted, each fifth dies as foretold."""
+    generator = np.random.default_rng(0)
+    hazard = np.exp(0.7 * generator.normal(size=4000)) / 60
+    death, left = generator.exponential(1 / hazard), generator.uniform(6, 90, 4000)
+    curve = np.exp(-hazard[:, None] * np.array(QUARTERS.edges_months))
+    site = generator.integers(0, 4, 4000)
+    rows = Rows(site, np.minimum(death, left), death <= left, np.log(hazard), curve)
+    parts = survival_parts(rows, request(), minimum_count=5)
+    for index in range(len(HORIZONS)):
+        found = survival.calibration_at(parts, index)
+        assert found is not None
+        np.testing.assert_allclose(found[1], found[0], atol=0.06)
+
+
+@pytest.mark.parametrize("last", [40.0, 59.0])
+def test_nothing_is_calibrated_where_nobody_was_followed(last: float) -> None:
+    """Who was censored before a horizon that nobody outlived would count as alive at it."""
+    rows = drawn(200, seed=0)
+    closed = Rows(
+        rows.site,
+        np.minimum(rows.time, last),
+        rows.event & (rows.time <= last),
+        rows.risk,
+        rows.curve,
+    )
+    for minimum_count in (1, 5):
+        parts = survival_parts(closed, request(), minimum_count)
+        found = [survival.calibration_at(parts, index) is not None for index in range(4)]
+        assert found == [True, True, True, False]
+
+
+def test_calibration_needs_enough_who_outlived_the_horizon() -> None:
+    rows = drawn(200, seed=0)
+    order = np.argsort(rows.time)
+    for outlived, told in ((4, False), (5, True)):
+        time = rows.time.copy()
+        time[order[-outlived:]] = 70.0
+        time[order[:-outlived]] = np.minimum(time[order[:-outlived]], 59.0)
+        event = rows.event & (time == rows.time)
+        event[order[-outlived:]] = False
+        few = Rows(rows.site, time, event, rows.risk, rows.curve)
+        parts = survival_parts(few, request(), minimum_count=5)
+        assert (survival.calibration_at(parts, 3) is not None) is told
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_between_edges_weights_are_near_the_exact_ones(seed: int) -> None:
-    """Times of any value: the grid costs the weighted statistics less than 0.01."""
+def test_times_of_any_value_are_weighed_exactly(seed: int) -> None:
+    """The site knows when its patients left; only what it tells lies on a grid."""
     rows = drawn(150, seed=seed, on_grid=False)
-    parts = survival_parts(rows, request(censoring(rows)))
+    parts = survival_parts(rows, request())
     y = structured(rows)
     uno, curve = survival.uno_c(parts), survival.brier_curve(parts, null_curve(rows))
     assert uno is not None
     assert curve is not None
     expected = concordance_index_ipcw(y, y, rows.risk, tau=HORIZONS[-1])[0]
-    assert uno.values[0] == pytest.approx(expected, abs=0.01)
+    assert uno.values[0] == pytest.approx(expected, abs=1e-9)
     auc = cumulative_dynamic_auc(y, y, rows.risk, HORIZONS)[0]
     for index in range(len(HORIZONS)):
         found = survival.auc_at(parts, index)
         assert found is not None
-        assert found.values[0] == pytest.approx(auc[index], abs=0.01)
+        assert found.values[0] == pytest.approx(auc[index], abs=1e-9)
     predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
-    np.testing.assert_allclose(curve.model[0], brier_score(y, y, predicted, TIMES)[1], atol=0.01)
+    np.testing.assert_allclose(curve.model[0], brier_score(y, y, predicted, TIMES)[1], atol=1e-9)
+
+
+def test_a_cell_of_calibration_tells_nobodys_time_of_death() -> None:
+    """Weights of its deaths would: of one death 1 / G is its time. All deaths weigh the same."""
+    rows = drawn(60, seed=4, on_grid=False)
+    (part,) = survival_parts(rows, request(), minimum_count=5)
+    for cells, months in zip(part.calibration, HORIZONS, strict=True):
+        died, outlived = rows.event & (rows.time <= months), rows.time > months
+        for told, number in ((cells.values[0, :, 2], died), (cells.values[0, :, 3], outlived)):
+            each = told.sum() / number.sum()
+            np.testing.assert_allclose(told / each, (told / each).round(), atol=1e-9)
 
 
 @pytest.mark.parametrize("sites", [1, 3])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_risk_groups_agree_with_lifelines(seed: int, sites: int) -> None:
     rows = drawn(90, seed=seed, sites=sites)
-    counts = risk_groups.group_counts(survival_parts(rows, request(None)), QUARTERS.intervals + 1)
+    counts = risk_groups.group_counts(survival_parts(rows, request()), QUARTERS.intervals + 1)
     assert counts is not None
     high = rows.risk > 0
     for group, own in enumerate((~high, high)):
@@ -195,7 +257,7 @@ def test_merged_intervals_keep_every_patient_and_event(
     seed: int, patients: int, minimum_count: int
 ) -> None:
     rows = drawn(patients, seed=seed, sites=2, on_grid=False)
-    parts = survival_parts(rows, request(None), minimum_count)
+    parts = survival_parts(rows, request(), minimum_count)
     counts = risk_groups.group_counts(parts, QUARTERS.intervals + 1)
     told = np.unique(rows.site)[[bool(part.groups) for part in parts]]
     kept = np.isin(rows.site, told)
@@ -213,7 +275,7 @@ def test_merged_intervals_keep_every_patient_and_event(
 
 def test_intervals_are_those_of_patients_rows() -> None:
     rows = drawn(60, seed=5, sites=2)
-    parts = survival_parts(rows, request(None, resamples=40))
+    parts = survival_parts(rows, request(resamples=40))
     found = survival.harrell_c(parts)
     assert found is not None
     names = [f"site_{number}" for number in rows.site]
@@ -225,7 +287,7 @@ def test_intervals_are_those_of_patients_rows() -> None:
 def test_a_time_that_nobody_outlived_has_no_brier_score() -> None:
     rows = drawn(40, seed=6)
     short = Rows(rows.site, np.minimum(rows.time, 31.5), rows.event, rows.risk, rows.curve)
-    curve = survival.brier_curve(survival_parts(short, request(censoring(short))), np.ones(7))
+    curve = survival.brier_curve(survival_parts(short, request()), np.ones(7))
     assert curve is not None
     assert np.isnan(curve.model[0]).tolist() == [False] * 4 + [True] * 3
     both = curve.integrated(TIMES)
@@ -235,7 +297,7 @@ def test_a_time_that_nobody_outlived_has_no_brier_score() -> None:
 
 def test_cuts_divide_by_the_share_of_patients() -> None:
     rows = drawn(101, seed=1, sites=3)
-    asked = request(None)
+    asked = request()
     parts = survival_parts(rows, type(asked)(**{**vars(asked), "thresholds": None}))
     assert all(part.pairs is None for part in parts)
     (median,) = risk_groups.risk_cuts(parts, 2)
@@ -254,7 +316,7 @@ def with_events(event: list[int], patients: int = 12) -> Rows:
 
 def test_brier_scores_of_all_events_agree_with_scikit_survival() -> None:
     rows = with_events([1], patients=40)
-    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    curve = survival.brier_curve(survival_parts(rows, request()), null_curve(rows))
     assert curve is not None
     y = structured(rows)
     times = [months for months in TIMES if months < rows.time.max()]
@@ -269,7 +331,7 @@ def test_brier_scores_of_no_event_are_grafs() -> None:
     nobody = np.zeros(40, bool)
     time = np.floor(drawn_rows.time / 3) * 3 + 1.5
     rows = Rows(drawn_rows.site, time, nobody, drawn_rows.risk, drawn_rows.curve)
-    curve = survival.brier_curve(survival_parts(rows, request(censoring(rows))), null_curve(rows))
+    curve = survival.brier_curve(survival_parts(rows, request()), null_curve(rows))
     assert curve is not None
     observed = KaplanMeierFitter().fit(time, ~nobody).survival_function_at_times(TIMES).to_numpy()
     predicted = curves_at(rows.curve, QUARTERS.edges_months, TIMES)
@@ -281,7 +343,7 @@ def test_brier_scores_of_no_event_are_grafs() -> None:
 
 def test_without_an_event_there_is_no_pair_and_no_test() -> None:
     rows = with_events([0], patients=40)
-    parts = survival_parts(rows, request(censoring(rows)))
+    parts = survival_parts(rows, request())
     assert [survival.auc_at(parts, index) for index in range(len(HORIZONS))] == [None] * 4
     uno = survival.uno_c(parts)
     assert uno is not None
@@ -295,7 +357,7 @@ def test_without_an_event_there_is_no_pair_and_no_test() -> None:
 
 def test_of_all_events_risk_groups_agree_with_lifelines() -> None:
     rows = with_events([1], patients=40)
-    counts = risk_groups.group_counts(survival_parts(rows, request(None)), QUARTERS.intervals + 1)
+    counts = risk_groups.group_counts(survival_parts(rows, request()), QUARTERS.intervals + 1)
     assert counts is not None
     high = rows.risk > 0
     # The grid counts an event at the end of its interval.
@@ -309,26 +371,26 @@ def test_of_all_events_risk_groups_agree_with_lifelines() -> None:
 def test_no_events_and_all_events_are_no_error() -> None:
     none, everybody = with_events([0]), with_events([1])
     for rows in (none, everybody):
-        parts = survival_parts(rows, request(censoring(rows), resamples=5))
+        parts = survival_parts(rows, request(resamples=5))
         assert survival.brier_curve(parts, null_curve(rows)) is not None
-    found = survival.harrell_c(survival_parts(none, request(None)))
+    found = survival.harrell_c(survival_parts(none, request()))
     assert found is not None
     assert np.isnan(found.values).all()
     expected = concordance_index(everybody.time, -everybody.risk, everybody.event)
-    found = survival.harrell_c(survival_parts(everybody, request(None)))
+    found = survival.harrell_c(survival_parts(everybody, request()))
     assert found is not None
     assert found.values[0] == pytest.approx(expected, abs=1e-9)
-    counts = risk_groups.group_counts(survival_parts(none, request(None)), QUARTERS.intervals + 1)
+    counts = risk_groups.group_counts(survival_parts(none, request()), QUARTERS.intervals + 1)
     assert counts is not None
     assert np.isnan(risk_groups.log_hazard_ratio(counts[0], counts[1])).all()
 
 
 def test_one_patient_and_nobody() -> None:
     one = with_events([1], patients=1)
-    found = survival.harrell_c(survival_parts(one, request(censoring(one))))
+    found = survival.harrell_c(survival_parts(one, request()))
     assert found is not None
     assert np.isnan(found.values[0])
-    assert survival_parts(one, request(None), minimum_count=5)[0].labelled is None
+    assert survival_parts(one, request(), minimum_count=5)[0].labelled is None
     for statistic in (survival.harrell_c, survival.uno_c):
         assert statistic([]) is None
 
@@ -339,7 +401,7 @@ def test_a_whole_site_withheld_leaves_the_others_exact() -> None:
     site = np.arange(60) % 2
     event = np.where(site == 1, np.arange(60) < 6, rows.event)
     both = Rows(site, rows.time, event, rows.risk, rows.curve)
-    parts = survival_parts(both, request(None), minimum_count=5)
+    parts = survival_parts(both, request(), minimum_count=5)
     assert parts[1].pairs is None
     assert parts[1].labelled == 30
     found = survival.harrell_c(parts)

@@ -24,7 +24,7 @@ WEIGHTS: Weights = {"w": np.ones(2, np.float32)}
 
 def cells(rows: int, columns: int) -> Cells:
     values = np.arange(rows * 3 * columns, dtype=float).reshape(rows, 3, columns)
-    return Cells(np.array([0, 4, 7]), values + 0.5 * (columns == 3))
+    return Cells(np.array([0, 4, 7]), values + 0.5 * (columns == 4))
 
 
 def follow_up(rows: int) -> FollowUpCells:
@@ -56,7 +56,7 @@ EVIDENCE = Evidence(
                 auc=np.ones((3, 4, 2)),
                 brier=np.ones((3, 2, 3)),
                 brier_patients=np.array([0, 20]),
-                calibration=(cells(1, 3),),
+                calibration=(cells(1, 4),),
             ),
         ),
     },
@@ -104,7 +104,6 @@ def test_a_request_survives_the_wire() -> None:
         follow_up=TimeGrid((12.0, 24.0, 36.0, 60.0)),
         resamples=10,
         thresholds=Thresholds(mvi=1 / 3, os=(-1.5, 0.25)),
-        censoring={"internal": {"os": (1.0, 0.9, 0.1 + 0.2, 0.0)}},
     )
     content = messages.write_evidence_request(WEIGHTS, Instruction(Plan(), 3), request)
     assert messages.read_evidence_request(message(content)) == request

@@ -214,10 +214,11 @@ def test_a_hazard_ratio_without_an_interval_says_why() -> None:
     assert "resamples" not in hazard_table(content.risk_groups).caption
 
 
-def test_what_the_common_grid_costs_is_said() -> None:
+def test_how_censoring_is_weighed_is_said() -> None:
     content = report_content()
-    assert any("less than 0.01" in limit for limit in limits(content))
-    assert not any("less than 0.01" in limit for limit in limits(replace(content, horizons=())))
+    assert any("censoring of their own" in limit for limit in limits(content))
+    bare = limits(replace(content, horizons=()))
+    assert not any("censoring of their own" in limit for limit in bare)
     assert not any("Dotted lines" in limit for limit in limits(content))
 
 
