@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from client.evidence.follow_up import follow_up_cells
 from client.evidence.rule import Rule
 from shared.evidence.axes import PROBABILITY, RISK
-from shared.evidence.cells import Cells, FloatArray, count_cells, merged_starts
+from shared.evidence.cells import Cells, FloatArray, IntArray, count_cells, merged_starts
 from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import SurvivalSums
@@ -201,26 +201,35 @@ def _brier(
 def _calibration(
     known: _Weighted, survival: FloatArray, horizons: tuple[float, ...], rule: Rule
 ) -> tuple[Cells, ...]:
-    """Return patients, predictions, weighted events and survivors by predicted probability.
+    """Return patients, predictions and weighted events by predicted probability.
 
-    All survivors have one weight, and all who had the event the mean of theirs: its own would
-    tell when the only one of a cell had it. Of nobody at a horizon that too few were followed to.
+    An event weighs the mean of enough events of about its prediction: its own weight would tell
+    when the only one of a cell had it. Of nobody at a horizon that too few were followed to: who
+    was censored has no stand-in there, and would count as alive.
     """
     cells = []
     for index, months in enumerate(horizons):
         case, control = known.cases(months), known.controls(months)
         if not _followed(case, control, rule):
-            cells.append(Cells(np.zeros(1, np.int64), np.zeros((1, 1, 4))))
+            cells.append(Cells(np.zeros(1, np.int64), np.zeros((1, 1, 3))))
             continue
         predicted = 1 - survival[:, index]
         position = PROBABILITY.position(predicted)
         patients = np.bincount(position, minlength=PROBABILITY.bins)
         starts = merged_starts(patients, rule.minimum_count)
-        dead = case * known.inverse[case].sum() / max(int(case.sum()), 1)
-        alive = control * known.inverse_at(np.array(months))
-        columns = np.stack([np.ones_like(predicted), predicted, dead, alive], axis=1)
+        dead = np.zeros_like(predicted)
+        dead[case] = _shared_weights(known.inverse[case], position[case], rule)
+        columns = np.stack([np.ones_like(predicted), predicted, dead], axis=1)
         cells.append(count_cells(known.weights[:1], position, columns, starts))
     return tuple(cells)
+
+
+def _shared_weights(weights: FloatArray, position: IntArray, rule: Rule) -> FloatArray:
+    """Return the mean weight of each patient's neighbours along an axis, shape (n,)."""
+    starts = merged_starts(np.bincount(position), rule.minimum_count)
+    block = np.searchsorted(starts, position, side="right") - 1
+    means = np.bincount(block, weights) / np.maximum(np.bincount(block), 1)
+    return np.asarray(means[block])
 
 
 def _followed(case: BoolArray, control: BoolArray, rule: Rule) -> bool:

@@ -95,8 +95,7 @@ class SurvivalSums:
         Patients behind `brier` at each time; 0 where withheld.
     calibration : tuple of Cells
         One for each horizon, along `shared.evidence.axes.PROBABILITY` of the predicted event:
-        patients, sum of predictions, weights of those who had the event and of those who outlived
-        the horizon; of nobody where withheld.
+        patients, sum of predictions, weight of those who had the event; of nobody where withheld.
     """
 
     labelled: int | None = 0
@@ -119,7 +118,7 @@ class SurvivalSums:
         _check("brier", self.brier, (rows, None, 3))
         _check("brier_patients", self.brier_patients, (None,))
         for cells in self.calibration:
-            _check_cells("calibration", cells, 4)
+            _check_cells("calibration", cells, 3)
 
     def fits(self, rows: int, *, groups: int, horizons: int, times: int, bins: int) -> bool:
         """Return whether all is told for what was asked, or not at all."""

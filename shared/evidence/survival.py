@@ -111,9 +111,7 @@ def calibration_at(
 ) -> tuple[FloatArray, FloatArray, NDArray[np.int64]] | None:
     """Return mean predicted and observed event probability, and patients, by group.
 
-    Observed is the weight of those who had the event among all who are known to have had it or
-    not; a group of nobody known is left out. With one weight for all events it is the exact
-    weighted share of everybody, and of groups within 0.03 where two of three were censored.
+    A site gives events of about one prediction one weight: the share of everybody is exact.
     None where no site tells of a horizon: where nobody was followed to it, nothing was observed.
     """
     told = [part.calibration[horizon] for part in parts if part.calibration]
@@ -122,10 +120,7 @@ def calibration_at(
     sums = np.asarray(sum(cells.spread(PROBABILITY.bins)[0] for cells in told))
     if not sums[:, 0].any():
         return None
-    predicted, dead, patients = grouped(sums[:, 0], sums[:, 1], sums[:, 2], groups)
-    _, alive, _ = grouped(sums[:, 0], sums[:, 1], sums[:, 3], groups)
-    known = dead + alive > 0
-    return predicted[known], (dead / np.maximum(dead + alive, 1e-300))[known], patients[known]
+    return grouped(sums[:, 0], sums[:, 1], sums[:, 2], groups)
 
 
 def _labelled(parts: Sequence[SurvivalSums]) -> int:

@@ -133,7 +133,7 @@ def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> Non
 @pytest.mark.parametrize("sites", [1, 3])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calibration_adds_up_to_lifelines(seed: int, sites: int) -> None:
-    """Of everybody at a site the observed share is 1 - Kaplan-Meier: S(t) G(t) are still there.
+    """Of everybody at a site the observed share, events weighed by 1 / G, is 1 - Kaplan-Meier.
 
     Satten and Datta, Am Stat 2001;55:207.
     """
@@ -220,14 +220,26 @@ def test_times_of_any_value_are_weighed_exactly(seed: int) -> None:
 
 
 def test_a_cell_of_calibration_tells_nobodys_time_of_death() -> None:
-    """Weights of its deaths would: of one death 1 / G is its time. All deaths weigh the same."""
-    rows = drawn(60, seed=4, on_grid=False)
-    (part,) = survival_parts(rows, request(), minimum_count=5)
-    for cells, months in zip(part.calibration, HORIZONS, strict=True):
-        died, outlived = rows.event & (rows.time <= months), rows.time > months
-        for told, number in ((cells.values[0, :, 2], died), (cells.values[0, :, 3], outlived)):
-            each = told.sum() / number.sum()
-            np.testing.assert_allclose(told / each, (told / each).round(), atol=1e-9)
+    """By its own weight a cell's only death would say when it was: what is told says nothing.
+
+    Ten deaths of ten cells, five at 2 and five at 50 months, whose weights differ by much: they
+    change places, and every cell tells the same.
+    """
+    death = np.array([2.0, 50.0, 2.0, 50.0, 2.0, 50.0, 2.0, 50.0, 2.0, 50.0])
+    left = np.linspace(3, 80, 60)
+    event = np.concatenate([np.ones(10, bool), np.zeros(60, bool)])
+    hazard = np.concatenate(
+        [np.linspace(0.002, 0.02, 10), np.repeat(np.linspace(0.002, 0.02, 10), 6)]
+    )
+    curve = np.exp(-hazard[:, None] * np.array(QUARTERS.edges_months))
+    told = []
+    for first in (death[:5], death[:5][[1, 0, 2, 4, 3]]):
+        time = np.concatenate([first, death[5:], left])
+        rows = Rows(np.zeros(70, int), time, event, np.log(hazard), curve)
+        (part,) = survival_parts(rows, request(), minimum_count=5)
+        told.append(part.calibration[3].values)
+    assert (told[0][0, :, 2] > 0).sum() == 10
+    np.testing.assert_allclose(told[0], told[1], atol=1e-9)
 
 
 @pytest.mark.parametrize("sites", [1, 3])

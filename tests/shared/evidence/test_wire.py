@@ -24,7 +24,7 @@ WEIGHTS: Weights = {"w": np.ones(2, np.float32)}
 
 def cells(rows: int, columns: int) -> Cells:
     values = np.arange(rows * 3 * columns, dtype=float).reshape(rows, 3, columns)
-    return Cells(np.array([0, 4, 7]), values + 0.5 * (columns == 4))
+    return Cells(np.array([0, 4, 7]), values + 0.5 * (columns == 3))
 
 
 def follow_up(rows: int) -> FollowUpCells:
@@ -56,7 +56,7 @@ EVIDENCE = Evidence(
                 auc=np.ones((3, 4, 2)),
                 brier=np.ones((3, 2, 3)),
                 brier_patients=np.array([0, 20]),
-                calibration=(cells(1, 4),),
+                calibration=(cells(1, 3),),
             ),
         ),
     },
