@@ -9,6 +9,7 @@ from torch import Tensor
 
 from client.batches import collate, in_order, on_device
 from client.cases import PreparedCase
+from client.evidence.features import tellable, tellable_pairs
 from shared.judgement import Judgement, LossSum
 from shared.losses.logistic_hazard import survival_curve
 from shared.losses.multitask import Targets, multitask_loss, targets_from_labels
@@ -18,6 +19,7 @@ from shared.metrics.concordance import PairCounts, concordance_pairs
 from shared.metrics.labelled import FloatArray
 from shared.metrics.predictions import Predictions, SurvivalPredictions
 from shared.model import (
+    IMAGE_STATISTICS,
     ModelSettings,
     MultiTaskNet,
     direct_features,
@@ -115,14 +117,23 @@ def sum_features(
 ) -> FeatureSums:
     """Return the sums by which the federation standardises features, over training patients.
 
-    A feature that fewer than `minimum_count` patients have is left out of the sums.
+    None of them, and no difference of them, rests on fewer than `minimum_count` patients
+    (`client.evidence.features`).
     """
-    sums = FeatureSums.empty(len(settings.feature_names))
+    batches = []
     for start in range(0, len(cases), BATCH_SIZE):
         batch = collate(cases[start : start + BATCH_SIZE], settings.clinical_variables)
-        values, known = direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL))
-        sums = sums + FeatureSums.over(values.double().numpy(), known.double().numpy())
-    return sums.at_least(minimum_count)
+        batches.append(direct_features(batch, region_weights(batch.mask == TUMOUR_LABEL)))
+    sums = FeatureSums.empty(len(settings.feature_names))
+    if not batches:
+        return sums
+    values, known = (torch.cat(column).double().numpy() for column in zip(*batches, strict=True))
+    known = tellable(values, known, minimum_count)
+    for start in range(0, len(cases), BATCH_SIZE):
+        some = slice(start, start + BATCH_SIZE)
+        sums = sums + FeatureSums.over(values[some], known[some])
+    read = (values[:, IMAGE_STATISTICS:], known[:, IMAGE_STATISTICS:])
+    return sums.of_pairs(tellable_pairs(*read, minimum_count))
 
 
 def sum_maps(

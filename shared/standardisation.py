@@ -1,7 +1,7 @@
 """Federated standardisation: everybody's mean and deviation from sums that sites may share."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +70,10 @@ class FeatureSums:
     def __add__(self, other: "FeatureSums") -> "FeatureSums":
         return FeatureSums(**{key: getattr(self, key) + getattr(other, key) for key in _KEYS})
 
-    def at_least(self, minimum_count: int) -> "FeatureSums":
-        """Return the sums without those that rest on fewer patients."""
-        enough = self.count >= minimum_count
-        pairs = self.pair_count >= minimum_count
-        return FeatureSums(
-            **{
-                key: getattr(self, key) * (pairs if key.startswith("pair") else enough)
-                for key in _KEYS
-            }
-        )
+    def of_pairs(self, told: NDArray[np.bool_]) -> "FeatureSums":
+        """Return the sums without the pairs that are not told, shape (M + V, M + V)."""
+        pairs = [key for key in _KEYS if key.startswith("pair")]
+        return replace(self, **{key: getattr(self, key) * told for key in pairs})
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return both for each feature; 0 and 1 where no patient has it."""

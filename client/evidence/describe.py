@@ -90,7 +90,8 @@ def describe_cohort(cases: Cases, follow_up: TimeGrid, rule: Rule) -> CohortDesc
     known = labelled(cases)
     return CohortDescription(
         patients=patients,
-        known={task: rule.told_part(known[task], patients) for task in TASKS},
+        # Who lack a label may be few: updates tell how many have it, to be weighed by.
+        known={task: rule.told(known[task]) for task in TASKS},
         events={task: rule.told_part(_events(cases, task), known[task]) for task in TASKS},
         phases={
             phase: rule.told_part(sum(case.present[index] for case in cases), patients)
@@ -134,11 +135,23 @@ def _follow_up(
 
 
 def _measures(cases: Cases, rule: Rule) -> dict[str, MeasureSums]:
+    """Return measures, none of them where those who have it or those who lack it are few.
+
+    Of a phase's measures the latter are counted from all patients and from those with the phase.
+    """
     values: dict[str, list[float]] = {name: [] for name in MEASURES}
     for case in cases:
         for name, value in measure(case).items():
             values[name].append(value)
-    return {name: _sums(name, np.array(found), rule) for name, found in values.items()}
+    wholes = {name: {len(cases)} for name in MEASURES}
+    wholes["os_follow_up_months"] = {labelled(cases)["os"]}
+    for index, phase in enumerate(PHASES):
+        present = sum(case.present[index] for case in cases)
+        for tissue in ("liver", "tumour"):
+            wholes[f"{tissue}_hu_{phase}"].add(present)
+    return {
+        name: _sums(name, np.array(found), wholes[name], rule) for name, found in values.items()
+    }
 
 
 def measure(case: PreparedCase) -> dict[str, float]:
@@ -160,8 +173,9 @@ def measure(case: PreparedCase) -> dict[str, float]:
     return values
 
 
-def _sums(name: str, values: FloatArray, rule: Rule) -> MeasureSums:
-    if not len(values) or not rule.allows(len(values)):
+def _sums(name: str, values: FloatArray, wholes: Collection[int], rule: Rule) -> MeasureSums:
+    have = len(values)
+    if not have or None in [rule.told_part(have, whole) for whole in wholes]:
         return MeasureSums()
     position = MEASURES[name].position(values)
     starts = merged_starts(np.bincount(position, minlength=MEASURES[name].bins), rule.minimum_count)

@@ -56,18 +56,6 @@ def test_measurements_that_go_together_are_found_to() -> None:
     assert found[0, 1] == pytest.approx(-0.9, abs=1e-6)
 
 
-def test_sums_over_few_patients_are_left_out() -> None:
-    values, known = patients(0, 10)
-    known[:] = 1
-    known[4:, -1] = 0
-    sums = FeatureSums.over(values, known).at_least(5)
-    assert sums.count[-1] == sums.total[-1] == sums.square[-1] == 0
-    assert sums.pair_count[-1].tolist() == [0] * len(MEASUREMENTS)
-    assert sums.pair_product[0, 1] == pytest.approx(
-        (values[:, -len(MEASUREMENTS)] * values[:, -len(MEASUREMENTS) + 1]).sum()
-    )
-
-
 def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
     sums = FeatureSums.over(*patients(0, 10))
     again = FeatureSums.from_lists(sums.as_lists())

@@ -138,6 +138,21 @@ def test_few_of_a_maker_are_not_told_nor_to_be_computed(site: dict[str, Prepared
     }
 
 
+def test_what_few_lack_does_not_follow_from_a_measure(tmp_path: Path) -> None:
+    """One of 26 lacks the arterial phase: 25 with its attenuation would tell that as well."""
+    write_clinical(tmp_path / "site", dict.fromkeys(("lacking", "whole"), GOOD_ROW))
+    write_patient(tmp_path / "site" / "lacking", ("portal_venous", "delayed"))
+    write_patient(tmp_path / "site" / "whole")
+    lacking, whole = prepare(tmp_path / "site").cases
+    told = describe_cohort([whole] * 25 + [lacking], GRID, Rule(5, 0))
+    assert (told.phases["arterial"], told.phases["delayed"]) == (None, 26)
+    counts = {name: told.measures[name].patients for name in told.measures}
+    assert counts["liver_hu_arterial"] == counts["tumour_hu_arterial"] == 0
+    assert counts["liver_hu_delayed"] == counts["tumour_diameter_mm"] == 26
+    many = describe_cohort([whole] * 21 + [lacking] * 5, GRID, Rule(5, 0))
+    assert many.phases["arterial"] == many.measures["liver_hu_arterial"].patients == 21
+
+
 def test_a_site_too_small_tells_no_maker(site: dict[str, PreparedCase]) -> None:
     told = describe_cohort([site["volumes"]] * 4, GRID, Rule(5, 0)).manufacturers
     assert set(told.values()) == {None}
