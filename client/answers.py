@@ -38,6 +38,7 @@ from shared.protocol import (
     ErrorCode,
     Instruction,
     ProtocolError,
+    ToldFeatures,
     check_weights,
     read_control,
     read_instruction,
@@ -141,7 +142,7 @@ def _sum_features(message: Message, site: Site) -> RecordDict:
     least = site.minimum_count
     sums = sum_features(split.training, model.settings, minimum_count=least)
     maps = sum_maps(model, split.training, site.torch_device, minimum_count=least)
-    return write_feature_sums(site.name, sums, maps)
+    return write_feature_sums(site.name, ToldFeatures(len(split.training), sums, maps))
 
 
 def _prepare(message: Message, site: Site) -> tuple[MultiTaskNet, Instruction, Split]:

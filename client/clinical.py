@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.standardisation import LARGEST_VALUE
 from shared.tasks import LABEL_COLUMNS, SURVIVAL_TASKS, Labels, Survival, SurvivalTask
 
 logger = logging.getLogger("hepafed.client")
@@ -27,8 +28,6 @@ _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
 # of a column lies beyond twenty, it is in days.
 _MOST_MONTHS = 600.0
 _LONG_MONTHS, _MOST_LONG = 240.0, 0.1
-# No unit makes a patient's value as large as this, and float32 holds it and its square.
-_MOST = 1e15
 
 # A patient's known clinical variables by their columns' names.
 Variables = tuple[tuple[str, float], ...]
@@ -173,8 +172,11 @@ def _number(column: str, text: str, problems: list[str]) -> float | None:
     if _is_unknown(text):
         return None
     value = _float(text)
-    if not abs(value) <= _MOST:
+    if not math.isfinite(value):
         problems.append(f"{column} must be a number, so it is unknown")
+        return None
+    if abs(value) > LARGEST_VALUE:
+        problems.append(f"{column} is larger than {LARGEST_VALUE:.0f}, so it is unknown")
         return None
     return value
 

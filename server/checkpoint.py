@@ -66,6 +66,15 @@ def counted(history: Sequence[Mapping[str, Any]], last_round: int) -> dict[str, 
     return {site: record["round"] for record in rounds for site in record.get("sites", ())}
 
 
+def told_patients(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return site -> the number of training patients that it told first."""
+    told: dict[str, int] = {}
+    for record in history:
+        rounds = {site: said["patients"] for site, said in record.get("sites", {}).items()}
+        told = {**rounds, **record.get("patients", {}), **told}
+    return told
+
+
 class CheckpointMismatchError(RuntimeError):
     """The folder holds the checkpoint of another plan, or of another version of this program."""
 

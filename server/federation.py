@@ -23,9 +23,15 @@ from shared.config import to_json
 from shared.map_sums import MapSums
 from shared.model import pooled_maps
 from shared.plan import Plan, new_model
-from shared.protocol import Instruction, read_feature_sums, write_instruction
+from shared.protocol import (
+    Instruction,
+    ToldFeatures,
+    check_weights,
+    read_feature_sums,
+    write_instruction,
+)
 from shared.seeds import derive_seed
-from shared.standardisation import FeatureSums, add_up
+from shared.standardisation import add_up
 from shared.weights import Weights, to_record, weights_of
 
 
@@ -152,26 +158,33 @@ def first_checkpoint(
         number=0,
         on_progress=on_progress,
     )
-    intake, sums = Intake(), dict[str, tuple[FeatureSums, MapSums]]()
+    intake, told = Intake(), dict[str, ToldFeatures]()
     question.put(
         intake,
         lambda replies, asked: intake.take(
-            replies, asked, lambda reply: read_feature_sums(reply, features, maps), sums.__setitem__
+            replies, asked, lambda reply: read_feature_sums(reply, features, maps), told.__setitem__
         ),
     )
-    total = add_up((sums[site][0] for site in sorted(sums)), features)
+    total = add_up((told[site].features for site in sorted(told)), features)
     mean, deviation = total.mean_and_deviation()
-    weights |= {
+    standardised = weights | {
         "standardise.mean": mean,
         "standardise.deviation": deviation,
         "standardise.correlation": total.correlation(),
     }
     if maps:
-        pooled = sum((sums[site][1] for site in sorted(sums)), start=MapSums.empty(maps))
-        weights["centre.mean"], weights["centre.deviation"] = pooled.mean_and_deviation()
-    # Drawn, not derived: with other sites away the same start comes to another model.
+        pooled = sum((told[site].maps for site in sorted(told)), start=MapSums.empty(maps))
+        mean, deviation = pooled.mean_and_deviation()
+        standardised |= {"centre.mean": mean, "centre.deviation": deviation}
+    # Every site would refuse a model that is not, and a checkpoint of it could not go on.
+    check_weights(standardised, weights)
+    patients = {site: told[site].patients for site in sorted(told)}
     return Checkpoint(
-        round=0, weights=weights, history=[{"round": 0}], federation=secrets.token_hex(8)
+        round=0,
+        weights=standardised,
+        history=[{"round": 0, "patients": patients}],
+        # Drawn, not derived: with other sites away the same start comes to another model.
+        federation=secrets.token_hex(8),
     )
 
 

@@ -89,12 +89,20 @@ class TrainingIntake(Intake):
         The model that went out.
     control : Weights or None
         The control variate that went out with it, in SCAFFOLD.
+    told : mapping of str to int
+        Site -> the training patients it told before, which it may not exceed.
     """
 
-    def __init__(self, current: Weights, control: Weights | None = None) -> None:
+    def __init__(
+        self,
+        current: Weights,
+        control: Weights | None = None,
+        told: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         self._current = current
         self._control = control
+        self._told = told or {}
         self._running = RunningAverage(current)
         self.control_change = None if control is None else ControlChange(control)
         self._judgements: dict[str, Judgement] = {}
@@ -134,6 +142,11 @@ class TrainingIntake(Intake):
     def _use(self, site: str, update: Update) -> None:
         if len(self._sites) == MOST_SITES:
             raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"more than {MOST_SITES} sites")
+        if update.patients > self._told.get(site, update.patients):
+            raise ProtocolError(
+                ErrorCode.OUT_OF_RANGE_UPDATE,
+                f"{site} reports {update.patients} training patients, first {self._told[site]}",
+            )
         self._running.add(update)
         if self.control_change is not None:
             self.control_change.add(update)

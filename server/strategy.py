@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from server import control, optimiser
-from server.checkpoint import Checkpoint, counted
+from server.checkpoint import Checkpoint, counted, told_patients
 from server.intake import JudgementIntake, TrainingIntake
 from server.progress import Progress
 from server.question import FederationFailedError, Question
@@ -84,7 +84,8 @@ class SiteStrategy(Strategy):
             Too few sites, at the last attempt too.
         """
         question, before = self._asked(), self.checkpoint
-        intake = TrainingIntake(before.weights, self._control())
+        told = told_patients(before.history)
+        intake = TrainingIntake(before.weights, self._control(), told)
         question.put(intake, intake.take_updates, replies)
         judged = self._record_judgement(before, intake.judgements())
         weights, memory = optimiser.apply(

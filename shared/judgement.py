@@ -11,6 +11,14 @@ from shared.tasks import SURVIVAL_TASKS, TASKS, SurvivalTask, Task
 
 Sums = dict[str, float | list[float]]
 
+# What no hospital has.
+MOST_PATIENTS = 2**20
+
+# Of a patient. Every loss is a negative log likelihood of what can be counted (of Efron's too, with
+# scores s of the d tied: d! (mean of exp s)^d >= d! exp(sum of s)): below 0 by rounding alone.
+LEAST_LOSS = -1e-3
+_LARGEST_LOSS = 1e6
+
 
 @dataclass(frozen=True)
 class LossSum:
@@ -96,7 +104,8 @@ class Judgement:
         Raises
         ------
         KeyError, TypeError, ValueError
-            A missing key, a list for a number or the reverse, a negative or non-finite count.
+            A missing key, a list for a number or the reverse, a negative or non-finite count, a
+            loss that no patients can have, more pairs or scores than patients make.
         """
         losses = {
             task: LossSum(_total(sums[f"{task}-loss"]), _count(sums[f"{task}-patients"]))
@@ -110,7 +119,24 @@ class Judgement:
             positive=np.array(_counts(sums["mvi-positive"]), dtype=np.int64),
             negative=np.array(_counts(sums["mvi-negative"]), dtype=np.int64),
         )
-        return cls(losses, pairs, histogram)
+        judgement = cls(losses, pairs, histogram)
+        judgement._check()
+        return judgement
+
+    def _check(self) -> None:
+        """Raise ValueError where no patients can have these sums together."""
+        for task, loss in self.losses.items():
+            if loss.patients > MOST_PATIENTS:
+                raise ValueError(f"{task}: {loss.patients} patients")
+            if not LEAST_LOSS * loss.patients <= loss.total <= _LARGEST_LOSS * loss.patients:
+                raise ValueError(f"{task}: a loss of {loss.total} over {loss.patients} patients")
+        for survival, pairs in self.pairs.items():
+            patients = self.losses[survival].patients
+            if pairs.comparable > patients * (patients - 1) / 2:
+                raise ValueError(f"{survival}: {pairs.comparable} pairs of {patients} patients")
+        scores = int(self.mvi_scores.positive.sum() + self.mvi_scores.negative.sum())
+        if scores > self.losses["mvi"].patients:
+            raise ValueError(f"mvi: {scores} scores of {self.losses['mvi'].patients} patients")
 
 
 def add_up(judgements: Iterable[Judgement]) -> Judgement:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.standardisation import moments
+from shared.standardisation import check_moments, moments
 
 FloatArray = NDArray[np.float64]
 
@@ -62,21 +62,13 @@ class MapSums:
         }
 
     @classmethod
-    def from_lists(cls, lists: Mapping[str, object], maps: int) -> "MapSums":
-        """Rebuild from `as_lists` of so many maps.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            A missing key, another length, or numbers that are not finite or, for counts and
-            squares, negative.
-        """
+    def from_lists(cls, lists: Mapping[str, object], patients: int, maps: int) -> "MapSums":
+        """Rebuild from `as_lists` of so many patients and maps; errors as of `FeatureSums`."""
         arrays = {name: np.asarray(lists[name], dtype=np.float64) for name in ("total", "square")}
         arrays["patients"] = np.asarray(lists["patients"], dtype=np.float64)
         for name, array in arrays.items():
             expected = (1,) if name == "patients" else (maps,)
             if array.shape != expected or not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected {expected[0]} finite numbers")
-        if (arrays["patients"] < 0).any() or (arrays["square"] < 0).any():
-            raise ValueError("patients and squares must be >= 0")
+        check_moments(arrays["patients"], arrays["total"], arrays["square"], patients)
         return cls(float(arrays["patients"][0]), arrays["total"], arrays["square"])

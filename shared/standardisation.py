@@ -7,15 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.model import DIRECT_FEATURES, IMAGE_STATISTICS
+from shared.weights import LARGEST_WEIGHT
 
 FloatArray = NDArray[np.float64]
 
 # A feature that hardly varies (a phase that everybody has) is centred only.
 _LEAST_DEVIATION = 1e-3
 
+# No patient's value reaches it: the statistics travel as weights do.
+LARGEST_VALUE = LARGEST_WEIGHT / 2
 
 # A correlation that rests on few patients is not trusted whole.
 _SHRINKAGE = 0.1
+
+# Below it, expected values are anything. Correlations of the same patients have the shrinkage.
+_LEAST_EIGENVALUE = 0.01
+
+# By how much sums of the same numbers in another order may differ, relative.
+_ROUNDING = 1e-6
 
 
 def _shapes(features: int) -> dict[str, tuple[int, ...]]:
@@ -83,8 +92,9 @@ class FeatureSums:
     def correlation(self) -> NDArray[np.float32]:
         """Return the correlations of what the heads read, (M + V, M + V), shrunk towards none.
 
-        Each pair rests on the patients who have both; where nobody has, it is 0. Shrinkage
-        keeps the matrix invertible, as pairs from different patients need not fit together.
+        Each pair rests on the patients who have both; where nobody has, it is 0. Pairs from
+        different patients need not fit together: where shrinkage does not make the matrix
+        invertible, it is shrunk further.
         """
         mean, deviation = (moment[IMAGE_STATISTICS:] for moment in self._moments())
         count = np.maximum(self.pair_count, 1)
@@ -94,7 +104,7 @@ class FeatureSums:
         correlation = np.clip(crossed / count / np.outer(deviation, deviation), -1, 1)
         shrunk = (1 - _SHRINKAGE) * correlation
         np.fill_diagonal(shrunk, 1.0)
-        return shrunk.astype(np.float32)
+        return _invertible(shrunk).astype(np.float32)
 
     def _moments(self) -> tuple[FloatArray, FloatArray]:
         return moments(self.count, self.total, self.square, _LEAST_DEVIATION)
@@ -105,24 +115,69 @@ class FeatureSums:
 
     @classmethod
     def from_lists(
-        cls, lists: Mapping[str, object], features: int = DIRECT_FEATURES
+        cls, lists: Mapping[str, object], patients: int, features: int = DIRECT_FEATURES
     ) -> "FeatureSums":
-        """Rebuild from `as_lists` of so many features.
+        """Rebuild from `as_lists` of so many patients and features.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            A missing key, another length, or numbers that are not finite or, for counts and
-            squares, negative.
+            A missing key, another length, numbers that are not finite, or sums that so many
+            patients cannot have.
         """
         shapes = _shapes(features)
         arrays = {key: np.asarray(lists[key], dtype=np.float64) for key in _KEYS}
         for key, shape in shapes.items():
             if arrays[key].shape != (np.prod(shape),) or not np.isfinite(arrays[key]).all():
                 raise ValueError(f"{key}: expected {np.prod(shape)} finite numbers")
-        if any((arrays[key] < 0).any() for key in ("count", "square", "pair_count")):
-            raise ValueError("counts and squares must be >= 0")
-        return cls(**{key: arrays[key].reshape(shape) for key, shape in shapes.items()})
+        sums = cls(**{key: arrays[key].reshape(shape) for key, shape in shapes.items()})
+        check_moments(sums.count, sums.total, sums.square, patients)
+        sums._check_pairs()
+        return sums
+
+    def _check_pairs(self) -> None:
+        """Raise ValueError where sums over pairs are not of those who have each feature."""
+        count, square = self.count[IMAGE_STATISTICS:], self.square[IMAGE_STATISTICS:]
+        if (self.pair_count % 1 != 0).any() or (self.pair_count < 0).any():
+            raise ValueError("pair_count: expected whole numbers >= 0")
+        if (self.pair_count > np.minimum.outer(count, count)).any():
+            raise ValueError("pair_count: more patients than have each feature")
+        # Cauchy and Schwarz: both are exceeded by no sum over any patients among these.
+        _check_at_most("pair_total", self.pair_total, np.sqrt(self.pair_count * square[:, None]))
+        _check_at_most("pair_product", self.pair_product, np.sqrt(np.outer(square, square)))
+
+
+def check_moments(count: FloatArray, total: FloatArray, square: FloatArray, patients: int) -> None:
+    """Raise ValueError where no values of so many patients have these sums.
+
+    Parameters
+    ----------
+    count, total, square : ndarray, shape (F,)
+        As of `FeatureSums`.
+    patients : int
+        No count may exceed it.
+    """
+    if (count % 1 != 0).any() or (count < 0).any() or (count > patients).any():
+        raise ValueError(f"counts must be whole numbers of at most {patients} patients")
+    if (square < 0).any():
+        raise ValueError("sums of squares must be >= 0")
+    _check_at_most("square", square, count * LARGEST_VALUE**2)
+    _check_at_most("total", total, np.sqrt(count * square))
+
+
+def _check_at_most(name: str, sums: FloatArray, largest: FloatArray) -> None:
+    if (np.abs(sums) > largest * (1 + _ROUNDING)).any():
+        raise ValueError(f"{name}: larger than any patients' values make it")
+
+
+def _invertible(correlation: FloatArray) -> FloatArray:
+    """Return a correlation matrix, blended with that of no correlation where it has to be."""
+    symmetric = (correlation + correlation.T) / 2
+    least = float(np.linalg.eigvalsh(symmetric)[0])
+    if least >= _LEAST_EIGENVALUE:
+        return correlation
+    blend = (_LEAST_EIGENVALUE - least) / (1 - least)
+    return np.asarray((1 - blend) * symmetric + blend * np.eye(len(symmetric)))
 
 
 def moments(

@@ -10,6 +10,9 @@ from torch import nn
 
 Weights = dict[str, NDArray[np.float32]]
 
+# No network in training has it: beyond, a sum would not stay exact.
+LARGEST_WEIGHT = 2.0**23
+
 
 def weights_of(model: nn.Module) -> Weights:
     """Return a copy of a model's state, key by key."""

@@ -41,6 +41,8 @@ def tellable(values: FloatArray, known: FloatArray, minimum_count: int) -> Float
     minimum_count : int
         At most 1 withholds nothing.
     """
+    if minimum_count <= 1:
+        return known
     kept = _in_large_groups(known > 0, minimum_count)
     while (hidden := _rare_values(values, kept, minimum_count)).any():
         kept &= ~hidden
@@ -49,6 +51,8 @@ def tellable(values: FloatArray, known: FloatArray, minimum_count: int) -> Float
 
 def tellable_pairs(values: FloatArray, known: FloatArray, minimum_count: int) -> BoolArray:
     """Return which pairs of features may be summed, shape (F, F); parameters as of `tellable`."""
+    if minimum_count <= 1:
+        return np.ones((values.shape[1],) * 2, dtype=bool)
     apart = [
         _apart(values[:, i], known[:, i] > 0, minimum_count).astype(float)
         for i in range(values.shape[1])

@@ -5,15 +5,15 @@ from typing import TypeVar
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 
+from shared.judgement import MOST_PATIENTS
 from shared.protocol.errors import ErrorCode, ProtocolError
-from shared.weights import Weights, from_record
+from shared.weights import LARGEST_WEIGHT, Weights, from_record
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
 
 VERSION = 4
 
-# No network in training has it: beyond, a sum would not stay exact.
-LARGEST_WEIGHT = 2.0**23
+COUNTS = "counts"
 
 
 def record_of(message: Message, key: str, kind: type[R]) -> R:
@@ -86,3 +86,11 @@ def number_in(record: MetricRecord, key: str) -> float:
     if not np.isfinite(value):
         raise ValueError(f"{key} is not finite")
     return float(value)
+
+
+def count_in(record: MetricRecord, key: str) -> int:
+    """Return a number of patients; errors as of `number_in`, also where no hospital has so many."""
+    number = number_in(record, key)
+    if number != int(number) or not 0 <= number <= MOST_PATIENTS:
+        raise ValueError(f"{key} is {number}: expected a number of patients")
+    return int(number)

@@ -4,19 +4,21 @@ from dataclasses import dataclass
 
 from flwr.app import Message, MetricRecord, RecordDict
 
-from shared.judgement import Judgement
+from shared.judgement import LEAST_LOSS, Judgement
 from shared.protocol.control import CONTROL, read_control
 from shared.protocol.errors import ErrorCode, ProtocolError
 from shared.protocol.instruction import MODEL
-from shared.protocol.records import check_weights, number_in, record_of, weights_in
+from shared.protocol.records import (
+    COUNTS,
+    check_weights,
+    count_in,
+    number_in,
+    record_of,
+    weights_in,
+)
 from shared.protocol.sums import read_judgement, write_judgement
 from shared.tasks import TASKS, Task
 from shared.weights import Weights, to_record
-
-COUNTS = "counts"
-
-# What no hospital has.
-MOST_PATIENTS = 2**20
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def read_update(message: Message, expected: Weights, control: Weights | None = N
     Raises
     ------
     ProtocolError
-        Besides what `read_judgement` raises: wrong keys or shapes, non-finite numbers, or no
-        patients behind the update.
+        Besides what `read_judgement` raises: wrong keys or shapes, non-finite numbers, counts
+        that cannot be, a negative loss, or no patients behind the update.
     """
     name, judgement = read_judgement(message)
     weights = weights_in(message, MODEL)
@@ -96,15 +98,17 @@ def read_update(message: Message, expected: Weights, control: Weights | None = N
     change = read_control(message, control)
     counts = record_of(message, COUNTS, MetricRecord)
     try:
-        patients = int(number_in(counts, "patients"))
-        labelled = {task: int(number_in(counts, f"labelled-{task}")) for task in TASKS}
+        patients = count_in(counts, "patients")
+        labelled = {task: count_in(counts, f"labelled-{task}") for task in TASKS}
         loss, seconds = number_in(counts, "loss"), number_in(counts, "seconds")
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, str(error)) from error
     if patients < 1:
         raise ProtocolError(ErrorCode.NO_PATIENTS, f"{name} reports {patients} training patients")
-    if patients > MOST_PATIENTS or not all(0 <= n <= patients for n in labelled.values()):
+    if max(labelled.values()) > patients:
         raise ProtocolError(
             ErrorCode.MALFORMED_MESSAGE, f"{name} reports {labelled} labelled of {patients}"
         )
+    if loss < LEAST_LOSS:
+        raise ProtocolError(ErrorCode.MALFORMED_MESSAGE, f"{name} reports a loss of {loss}")
     return Update(name, weights, patients, labelled, loss, seconds, judgement, change)

@@ -134,6 +134,12 @@ def test_variables_that_are_asked_for_are_read(tmp_path: Path) -> None:
     assert rows["a"].clinical == (("age", 63.0),)
     assert rows["b"].clinical == (("afp", -1500.0),)
     assert rows["b"].problems == ("age must be a number, so it is unknown",)
+    text = HEADER.strip() + ",virus_copies\na,1,,,,,1e9\nb,,,,,,4e6\n"
+    rows_of_counts = read_clinical(write(tmp_path, text), ("virus_copies",)).rows
+    assert rows_of_counts["a"].problems == (
+        "virus_copies is larger than 4194304, so it is unknown",
+    )
+    assert rows_of_counts["b"].clinical == (("virus_copies", 4e6),)
     assert rows["c"].clinical == ()
     assert rows["c"].problems == ("afp must be a number, so it is unknown",)
     assert read_clinical(tmp_path / "clinical.csv").rows["a"].clinical == ()

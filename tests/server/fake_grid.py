@@ -13,6 +13,7 @@ from shared.map_sums import MapSums
 from shared.model import DIRECT_FEATURES, ModelSettings, pooled_maps
 from shared.plan import Plan
 from shared.protocol import (
+    ToldFeatures,
     Update,
     read_instruction,
     write_feature_sums,
@@ -83,7 +84,7 @@ class FakeSite:
             one_patient = np.ones((1, DIRECT_FEATURES))
             sums = FeatureSums.over(one_patient, one_patient)
             maps = MapSums.empty(pooled_maps(instruction.plan.model))
-            content = write_feature_sums(name, sums, maps)
+            content = write_feature_sums(name, ToldFeatures(self.patients, sums, maps))
         elif kind == "evaluate":
             content = write_judgement(name, Judgement.empty())
         else:

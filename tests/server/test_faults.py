@@ -123,6 +123,14 @@ REFUSED: dict[str, tuple[Behaviour, str]] = {
         changed(lambda c: metrics(c, "counts").update({"labelled-os": 11})),
         "MALFORMED_MESSAGE",
     ),
+    "more patients than it told first": (
+        changed(lambda c: metrics(c, "counts").update({"patients": 11})),
+        "OUT_OF_RANGE_UPDATE",
+    ),
+    "a loss that nothing has": (
+        changed(lambda c: metrics(c, "judgement").update({"os-loss": -1e6, "os-patients": 1})),
+        "MALFORMED_MESSAGE",
+    ),
     "loss is nan": (
         changed(lambda c: metrics(c, "counts").update({"loss": float("nan")})),
         "MALFORMED_MESSAGE",
@@ -177,6 +185,46 @@ def test_a_bad_update_is_refused_and_named_and_the_rest_count(fault: str, tmp_pa
     gained = found.weights[key] - initial_weights(PLAN)[key]
     np.testing.assert_allclose(gained, 2 * 1.75 / 3 + 0.375, rtol=1e-5)
     assert "patient_7" not in json.dumps(found.history)
+
+
+def first_of(record: str, key: str, number: float) -> Behaviour:
+    """Return a behaviour that changes the first of a list of sums."""
+
+    def spoil(content: RecordDict) -> None:
+        sums = metrics(content, record)
+        sums[key] = [number, *list(sums[key])[1:]]  # type: ignore[arg-type]
+
+    return changed(spoil)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        first_of("feature-sums", "total", 1e300),
+        first_of("feature-sums", "square", 1e300),
+        first_of("feature-sums", "count", 11.0),
+        first_of("map-sums", "square", 1e300),
+        changed(lambda c: metrics(c, "counts").update({"patients": 2**21})),
+    ],
+)
+def test_sums_that_no_patients_have_are_their_sites_refusal(
+    behaviour: Behaviour, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Added to the others' they would make a model that every site refuses."""
+    found = run(three(FakeSite("c", behaviours={0: behaviour})), tmp_path)
+    assert found.finished
+    assert "c: MALFORMED_MESSAGE" in caplog.text
+    assert found.history[0]["patients"] == {"a": 10, "b": 10}
+    assert all(np.isfinite(value).all() for value in found.weights.values())
+    assert list(found.history[1]["sites"]) == ["a", "b", "c"]
+
+
+def test_a_site_that_comes_late_is_held_to_what_it_tells_first(tmp_path: Path) -> None:
+    more = changed(lambda c: metrics(c, "counts").update({"patients": 2**20}))
+    found = run(three(FakeSite("c", behaviours={0: silent, 3: more})), tmp_path)
+    assert [record.get("refused", {}) for record in found.history] == [
+        {}, {}, {}, {"c": "OUT_OF_RANGE_UPDATE"},
+    ]  # fmt: skip
 
 
 def test_a_duplicate_reply_counts_once(tmp_path: Path) -> None:

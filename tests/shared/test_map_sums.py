@@ -42,15 +42,18 @@ def test_sums_over_few_patients_tell_nothing() -> None:
 
 def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
     sums = MapSums.over(pooled(0, 10))
-    again = MapSums.from_lists(sums.as_lists(), MAPS)
+    again = MapSums.from_lists(sums.as_lists(), 10, MAPS)
     assert again.patients == 10
     np.testing.assert_array_equal(again.total, sums.total)
     np.testing.assert_array_equal(again.square, sums.square)
     for wrong in ({"total": [1.0]}, {"patients": [np.nan]}, {"square": [np.inf] * MAPS}):
         with pytest.raises(ValueError, match="finite"):
-            MapSums.from_lists({**sums.as_lists(), **wrong}, MAPS)
-    for negative in ({"patients": [-1.0]}, {"square": [-1.0] * MAPS}):
-        with pytest.raises(ValueError, match=">= 0"):
-            MapSums.from_lists({**sums.as_lists(), **negative}, MAPS)
+            MapSums.from_lists({**sums.as_lists(), **wrong}, 10, MAPS)
+    for number in (-1.0, 9.5, 11.0):
+        with pytest.raises(ValueError, match="whole numbers of at most 10"):
+            MapSums.from_lists({**sums.as_lists(), "patients": [number]}, 10, MAPS)
+    for number in (-1.0, 1e300, 0.0):
+        with pytest.raises(ValueError, match=r"squares must be|larger than any"):
+            MapSums.from_lists({**sums.as_lists(), "square": [number] * MAPS}, 10, MAPS)
     with pytest.raises(KeyError):
-        MapSums.from_lists({"patients": [1.0]}, MAPS)
+        MapSums.from_lists({"patients": [1.0]}, 10, MAPS)

@@ -96,9 +96,49 @@ def claim_too_many_labels(content: RecordDict) -> None:
     content.metric_records[protocol.COUNTS]["labelled-os"] = 13
 
 
+def claim_part_of_a_patient(content: RecordDict) -> None:
+    content.metric_records[protocol.COUNTS]["patients"] = 12.5
+
+
+def claim_a_negative_loss(content: RecordDict) -> None:
+    content.metric_records[protocol.COUNTS]["loss"] = -1.0
+
+
+def judge_by_a_negative_loss(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["os-loss"] = -1e6
+
+
+def judge_by_a_loss_of_nobody(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["rfs-loss"] = 1.0
+
+
+def judge_by_a_loss_beyond_all(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["os-loss"] = 1e300
+
+
+def judge_by_patients_of_no_hospital(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["os-patients"] = 2**21
+
+
+def judge_by_more_pairs_than_patients_make(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["os-pairs"] = [37.0, 0.0, 0.0]
+
+
+def judge_by_more_scores_than_patients(content: RecordDict) -> None:
+    content.metric_records[protocol.JUDGEMENT]["mvi-patients"] = 2
+
+
 @pytest.mark.parametrize(
     ("damage", "code"),
     [
+        (claim_part_of_a_patient, ErrorCode.MALFORMED_MESSAGE),
+        (claim_a_negative_loss, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_a_negative_loss, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_a_loss_of_nobody, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_a_loss_beyond_all, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_patients_of_no_hospital, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_more_pairs_than_patients_make, ErrorCode.MALFORMED_MESSAGE),
+        (judge_by_more_scores_than_patients, ErrorCode.MALFORMED_MESSAGE),
         (break_version, ErrorCode.UNKNOWN_VERSION),
         (break_keys, ErrorCode.WRONG_MODEL),
         (break_shape, ErrorCode.WRONG_MODEL),

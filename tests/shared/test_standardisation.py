@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -58,13 +60,49 @@ def test_measurements_that_go_together_are_found_to() -> None:
 
 def test_sums_survive_the_wire_and_nonsense_does_not() -> None:
     sums = FeatureSums.over(*patients(0, 10))
-    again = FeatureSums.from_lists(sums.as_lists())
+    again = FeatureSums.from_lists(sums.as_lists(), 10)
     np.testing.assert_array_equal(again.square, sums.square)
     np.testing.assert_array_equal(again.pair_product, sums.pair_product)
     with pytest.raises(ValueError, match="finite"):
-        FeatureSums.from_lists({**sums.as_lists(), "total": [1.0]})
-    with pytest.raises(ValueError, match=">= 0"):
-        FeatureSums.from_lists({**sums.as_lists(), "count": [-1.0] * DIRECT_FEATURES})
+        FeatureSums.from_lists({**sums.as_lists(), "total": [1.0]}, 10)
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "why"),
+    [
+        ("count", -1.0, "whole numbers of at most 10"),
+        ("count", 7.5, "whole numbers of at most 10"),
+        ("count", 11.0, "whole numbers of at most 10"),
+        ("count", 0.0, "larger than any"),
+        ("total", 1e300, "larger than any"),
+        ("total", -1e3, "larger than any"),
+        ("square", -1.0, ">= 0"),
+        ("square", 1e300, "larger than any"),
+        ("pair_count", 0.5, "whole numbers"),
+        ("pair_count", 11.0, "more patients than have"),
+        ("pair_total", 1e4, "larger than any"),
+        ("pair_product", -1e300, "larger than any"),
+    ],
+)
+def test_sums_that_no_ten_patients_can_have_are_refused(key: str, number: float, why: str) -> None:
+    lists = FeatureSums.over(*patients(0, 10)).as_lists()
+    lists[key] = [number, *lists[key][1:]]
+    with pytest.raises(ValueError, match=why):
+        FeatureSums.from_lists(lists, 10)
+
+
+def test_pairs_that_do_not_fit_together_give_what_can_be_inverted() -> None:
+    """Three measurements, each pair opposed: no patients have that, and -0.5 has no inverse."""
+    values, known = patients(0, 60)
+    known[:] = 1
+    sums = FeatureSums.over(values, known)
+    square = np.diag(sums.pair_product)
+    product = sums.pair_product.copy()
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        product[i, j] = product[j, i] = -np.sqrt(square[i] * square[j])
+    opposed = replace(sums, pair_product=product).correlation()
+    assert np.linalg.eigvalsh(opposed)[0] == pytest.approx(0.01, abs=1e-4)
+    np.testing.assert_allclose(np.diag(opposed), 1)
 
 
 def test_a_study_with_clinical_variables_sums_more_features() -> None:
@@ -74,7 +112,7 @@ def test_a_study_with_clinical_variables_sums_more_features() -> None:
     mean, _ = pooled.mean_and_deviation()
     assert mean[-1] == pytest.approx(values[:, -1].mean())
     assert pooled.correlation().shape == (len(MEASUREMENTS) + 2,) * 2
-    again = FeatureSums.from_lists(sums[0].as_lists(), DIRECT_FEATURES + 2)
+    again = FeatureSums.from_lists(sums[0].as_lists(), 12, DIRECT_FEATURES + 2)
     np.testing.assert_array_equal(again.pair_product, sums[0].pair_product)
     with pytest.raises(ValueError, match="finite"):
-        FeatureSums.from_lists(sums[0].as_lists())
+        FeatureSums.from_lists(sums[0].as_lists(), 12)
