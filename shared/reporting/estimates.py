@@ -1,5 +1,7 @@
 """Estimates found and put into words."""
 
+from collections.abc import Iterable
+
 from shared.reporting.names import is_one_site
 from shared.results import METRICS, Cohort, Estimate, Metric, Results
 
@@ -41,6 +43,11 @@ def patients(results: Results, cohort: Cohort, metric: Metric) -> int:
     """Return how many patients of a cohort have a metric's label, over all methods."""
     found = [find(results, method, cohort, metric) for method in whole_federation(results)]
     return max((estimate.n for estimate in found if estimate is not None), default=0)
+
+
+def judged(results: Results, cohorts: Iterable[Cohort]) -> list[Cohort]:
+    """Return those cohorts, in their order, of whose patients any outcome is known."""
+    return [c for c in cohorts if any(patients(results, c, metric) for metric in METRICS)]
 
 
 def value_text(estimate: Estimate | None) -> str:

@@ -12,7 +12,7 @@ from shared.reporting.content import (
     RiskGroups,
     Summary,
 )
-from shared.reporting.estimates import find, interval_text, p_value_text, value_text
+from shared.reporting.estimates import find, interval_text, judged, p_value_text, value_text
 from shared.reporting.names import COHORT_NAMES, TASK_NAMES, TASK_SHORT_NAMES, printable
 from shared.reporting.tables import Cell, Group, Row, Table
 from shared.results import Cohort, Estimate, Metric
@@ -43,9 +43,10 @@ _JUDGED: tuple[Cohort, ...] = ("external", "internal")
 def more_measures_table(content: ReportContent) -> Table:
     """Return measures that the main table does not hold, where the run has them."""
     method = content.run.strategy
+    cohorts = judged(content.results, _JUDGED)
     rows = []
     for metric, name in _MORE.items():
-        found = [find(content.results, method, cohort, metric) for cohort in _JUDGED]
+        found = [find(content.results, method, cohort, metric) for cohort in cohorts]
         if any(estimate is not None for estimate in found):
             rows.append(Row(name, tuple(_estimate(estimate) for estimate in found)))
     return Table(
@@ -55,7 +56,7 @@ def more_measures_table(content: ReportContent) -> Table:
             " squared error: lower is better, and below that of the Kaplan-Meier curve, which"
             " gives every patient the same prediction, the model adds something."
         ),
-        columns=("Measure", *(COHORT_NAMES[cohort] for cohort in _JUDGED)),
+        columns=("Measure", *(COHORT_NAMES[cohort] for cohort in cohorts)),
         groups=(Group(tuple(rows)),) if rows else (),
     )
 

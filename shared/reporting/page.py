@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from shared.reporting import answer, drawing, figures, tables
 from shared.reporting.checklist import checklist
 from shared.reporting.content import ReportContent, RiskGroups
-from shared.reporting.estimates import single_sites, whole_federation
+from shared.reporting.estimates import judged, single_sites, whole_federation
 from shared.reporting.failures import failures
 from shared.reporting.measure_tables import all_tables
 from shared.reporting.names import COHORT_NAMES, TASK_NAMES, printable
@@ -84,6 +84,8 @@ def _values(content: ReportContent) -> dict[str, Any]:
         "checklist": checklist(content),
         "several_methods": len(whole_federation(content.results)) > 1,
         "decision_how": _DECISION,
+        "alone": bool(single_sites(content.results)),
+        "mvi_kept_back": any(item.statistic.startswith("MVI") for item in content.hidden),
         "tables": _tables(content),
         "figures": _figures(content),
     }
@@ -106,7 +108,9 @@ def _figures(content: ReportContent) -> dict[str, Any]:
     alone = single_sites(content.results)
     return {
         "comparison": figures.comparison(content.results, strategy),
-        "alone": figures.alone_and_together(content.results, strategy) if alone else None,
+        "alone": figures.alone_and_together(content.results, strategy)
+        if alone and judged(content.results, ["external"])
+        else None,
         "by_site": figures.by_site(content.by_site, strategy) if content.by_site else None,
         "convergence": figures.convergence(content.rounds, content.run.best_round),
         "kaplan_meier": [_kaplan_meier(groups) for groups in content.risk_groups],

@@ -9,6 +9,7 @@ from shared.reporting.estimates import (
     find,
     from_rows,
     interval_text,
+    judged,
     patients,
     single_sites,
     value_text,
@@ -74,7 +75,7 @@ def comparison_table(content: ReportContent) -> Table:
         columns=("Method", *METRIC_NAMES.values()),
         groups=tuple(
             _cohort_group(content, cohort, methods, method_name)
-            for cohort in ("external", "internal", "training")
+            for cohort in judged(content.results, COHORTS[::-1])
         ),
     )
 
@@ -91,7 +92,7 @@ def single_site_table(content: ReportContent) -> Table:
         columns=("Trained by", *METRIC_NAMES.values()),
         groups=tuple(
             _cohort_group(content, cohort, methods, _trained_by)
-            for cohort in ("external", "internal")
+            for cohort in judged(content.results, ("external", "internal"))
         ),
     )
 
@@ -147,20 +148,26 @@ def _any_from_rows(content: ReportContent) -> bool:
 
 
 def by_site_table(content: ReportContent) -> Table:
-    """Return the federated model's results at every institution."""
+    """Return the federated model's results at every institution, each with its patients."""
     rows = tuple(
-        Row(
-            printable(name),
-            tuple(Cell(value_text(row.get(m)), interval_text(row.get(m))) for m in METRICS),
-        )
+        Row(printable(name), tuple(_with_patients(row.get(metric)) for metric in METRICS))
         for name, row in content.by_site.items()
     )
     return Table(
         name="by-site",
-        caption="The federated model at each institution. Value and 95% interval.",
+        caption=(
+            "The federated model at each institution. Value, 95% interval and n, the patients whose"
+            " outcome is known: of few, a value can be 1.000 by luck, and its interval too."
+        ),
         columns=("Institution", *METRIC_NAMES.values()),
         groups=(Group(rows),),
     )
+
+
+def _with_patients(estimate: Estimate | None) -> Cell:
+    known = f"n = {estimate.n}" if estimate is not None and estimate.n else ""
+    parts = (interval_text(estimate), known)
+    return Cell(value_text(estimate), ", ".join(part for part in parts if part))
 
 
 def threshold_table(curves: Sequence[RocCurve]) -> Table:

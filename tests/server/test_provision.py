@@ -166,6 +166,8 @@ def test_a_kit_holds_nothing_secret(coordinator: Coordinator) -> None:
         "site.yaml",
     ]
     assert not any("PRIVATE" in path.read_text() for path in kit.iterdir())
+    # A study's variable that the site's file does not name counts as unknown: it must be seen.
+    assert "clinical_variables: []" in (kit / "site.yaml").read_text()
 
 
 def test_the_same_configuration_gives_the_same_files(coordinator: Coordinator) -> None:

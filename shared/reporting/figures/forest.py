@@ -12,11 +12,12 @@ from shared.reporting import drawing
 from shared.reporting.estimates import (
     NOT_AVAILABLE,
     find,
+    judged,
     single_sites,
     value_text,
     whole_federation,
 )
-from shared.reporting.names import METRIC_NAMES, method_name, shorten, site_of
+from shared.reporting.names import COHORT_NAMES, METRIC_NAMES, method_name, shorten, site_of
 from shared.reporting.palette import BAND, BLUE, GREY, ORANGE, PAPER
 from shared.reporting.svg import inline_svg
 from shared.results import METRICS, Cohort, Estimate, Metric, Results
@@ -44,8 +45,10 @@ def comparison(results: Results, strategy: str) -> Markup:
     names = {method: method_name(method) for method in whole_federation(results)}
     inside = Series("Internal validation", GREY, "s", False, _rows(results, names, "internal"))
     outside = Series("External site", BLUE, "o", True, _rows(results, names, "external"), True)
+    cohort: Cohort = "external" if judged(results, ["external"]) else "internal"
+    series = [inside, outside] if cohort == "external" else [inside]
     with drawing.house_style():
-        figure, axes = _forest(names, [inside, outside])
+        figure, axes = _forest(names, series)
         for row, (method, label) in enumerate(zip(names, axes[0].get_yticklabels(), strict=True)):
             if method == strategy:
                 label.set_fontweight("bold")
@@ -53,12 +56,12 @@ def comparison(results: Results, strategy: str) -> Markup:
                     axis.axhspan(row - 0.5, row + 0.5, color=BAND, lw=0, zorder=0)
         _legend(figure, axes)
     told = [
-        f"{name}: {value_text(find(results, method, 'external', 'os_c_index'))}"
+        f"{name}: {value_text(find(results, method, cohort, 'os_c_index'))}"
         for method, name in names.items()
     ]
     description = (
-        "Forest plot of four measures for every method, on internal validation and at the"
-        f" external site. OS C-index at the external site: {'; '.join(told)}."
+        f"Forest plot of four measures for every method: {', '.join(one.label for one in series)}."
+        f" OS C-index, {COHORT_NAMES[cohort].lower()}: {'; '.join(told)}."
         " All values are in the results table."
     )
     return inline_svg(figure, "comparison", description)

@@ -12,7 +12,7 @@ from shared.reporting.answer import limits
 from shared.reporting.content import Hidden, ReportContent, RiskGroup, SiteSummary
 from shared.reporting.measure_tables import hazard_table
 from shared.reporting.page import write_report
-from shared.results import Estimate
+from shared.results import Estimate, Metric, Results
 from tests.shared.reporting.content import estimates, report_content, rounds, site, with_rows
 from tests.shared.reporting.parsed import Page
 
@@ -320,10 +320,33 @@ def test_without_an_external_site_internal_validation_answers(tmp_path: Path) ->
     content = lean_content()
     rows = estimates(0.7)
     none = {metric: Estimate(None, None, 0) for metric in rows["external"]}
-    text = written(replace(content, results={"fedavg": {**rows, "external": none}}), tmp_path)
+    inside: dict[Metric, Estimate] = {**rows["internal"], "os_uno_c": Estimate(0.7, None, 116)}
+    results: Results = {"fedavg": {**rows, "internal": inside, "external": none}}
+    text = written(replace(content, results=results), tmp_path)
     opening = text[text.index("<main>") : text.index('<section id="results"')]
     assert "no institution was held out" in opening
+    assert "n = 0" not in text
+    assert "External site" not in table(text, "results").words
+    assert "External site" not in table(text, "more").words
     assert "116 synthetic patients" in opening
+
+
+def test_a_value_at_an_institution_says_of_how_many(tmp_path: Path) -> None:
+    """A C-index of 1.000 with an interval of no width is that of five patients."""
+    few: dict[Metric, Estimate] = {
+        "os_c_index": Estimate(1.0, (1.0, 1.0), 5),
+        "mvi_auc": Estimate(None, None, 0),
+    }
+    content = replace(lean_content(), by_site={"site_5": few})
+    words = table(written(content, tmp_path), "by-site").words
+    assert "1.000 to 1.000, n = 5" in words
+    assert "n = 0" not in words
+
+
+def test_mvi_that_is_kept_back_is_not_called_absent(tmp_path: Path) -> None:
+    kept_back = replace(lean_content(), roc=())
+    assert "too few patients of a class to be told" in written(kept_back, tmp_path)
+    assert "no patients of both classes" in written(replace(kept_back, hidden=()), tmp_path)
 
 
 def test_a_run_with_almost_nothing_has_a_page(tmp_path: Path) -> None:
