@@ -66,6 +66,11 @@ def sites(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list
     return lung_sites(table, tmp_path_factory.mktemp("lung"))
 
 
+def telling_all(sites: Sequence[Site]) -> list[Site]:
+    """Return sites that withhold nothing, whose sums are those of the whole table."""
+    return [replace(site, minimum_count=1) for site in sites]
+
+
 def run(sites: Sequence[Site], plan: Plan, state_dir: Path) -> Checkpoint:
     terms = Terms(patience=Patience(minimum_sites=len(sites), attempts=1, gathering_s=0.0))
     return federate(sites, FederationSettings(plan, state_dir, terms), RuntimeSettings())
@@ -107,7 +112,7 @@ def test_the_table_is_a_federation(table: pd.DataFrame, sites: list[Site]) -> No
 def test_sites_sums_standardise_as_the_whole_table_would(
     table: pd.DataFrame, sites: list[Site], tmp_path: Path
 ) -> None:
-    weights = run(sites, replace(PLAN, rounds=1), tmp_path).weights
+    weights = run(telling_all(sites), replace(PLAN, rounds=1), tmp_path).weights
     training = rows_of(table, cohort(sites, "training")[0])[list(VARIABLES)]
     v = len(VARIABLES)
     np.testing.assert_allclose(weights["standardise.mean"][-v:], training.mean(), rtol=1e-5)
@@ -181,8 +186,7 @@ def test_it_does_so_where_two_sites_lack_a_column(table: pd.DataFrame, tmp_path:
 
 
 def test_the_judgement_is_the_c_index_of_the_sites_rows(sites: list[Site], tmp_path: Path) -> None:
-    telling = [replace(site, minimum_count=1) for site in sites]
-    checkpoint = run(telling, replace(PLAN, rounds=3), tmp_path)
+    checkpoint = run(telling_all(sites), replace(PLAN, rounds=3), tmp_path)
     cases, names = cohort(sites, "internal")
     rows = predict_cases(load_model(PLAN, checkpoint.weights), PLAN, cases, names, CPU).os
     expected = c_index_estimate(rows.months, rows.event, rows.risk, names).value
@@ -209,7 +213,7 @@ def test_one_full_batch_step_a_round_finds_the_stratified_coefficients(
     )
     loss = LossSettings(survival="cox", mvi_weight=0.0, rfs_weight=0.0)
     plan = replace(PLAN, rounds=GRADIENT_STEPS, loss=loss, optimisation=step)
-    weights = run(sites, plan, tmp_path).weights
+    weights = run(telling_all(sites), plan, tmp_path).weights
     found = (weights["heads.shared_risk.weight"] + weights["heads.os.risk.weight"])[0]
     expected = stratified_cox(table, cohort(sites, "training")[0])
     assert np.abs(expected).max() > 0.2
