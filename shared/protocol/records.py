@@ -11,7 +11,7 @@ from shared.weights import LARGEST_WEIGHT, Weights, from_record
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
 
-VERSION = 4
+VERSION = 5
 
 COUNTS = "counts"
 
