@@ -20,9 +20,6 @@ LARGEST_VALUE = LARGEST_WEIGHT / 2
 # A correlation that rests on few patients is not trusted whole.
 _SHRINKAGE = 0.1
 
-# Below it, expected values are anything. Correlations of the same patients have the shrinkage.
-_LEAST_EIGENVALUE = 0.01
-
 # By how much sums of the same numbers in another order may differ, relative.
 _ROUNDING = 1e-6
 
@@ -171,12 +168,17 @@ def _check_at_most(name: str, sums: FloatArray, largest: FloatArray) -> None:
 
 
 def _invertible(correlation: FloatArray) -> FloatArray:
-    """Return a correlation matrix, blended with that of no correlation where it has to be."""
+    """Return a correlation matrix, blended with that of no correlation where it has to be.
+
+    Pairs over the same patients leave it no eigenvalue below the shrinkage, and none that others
+    make gets less: with 0.01 where each of three sites lacks another phase, what stands for an
+    absent one lay further from the truth than the mean does.
+    """
     symmetric = (correlation + correlation.T) / 2
     least = float(np.linalg.eigvalsh(symmetric)[0])
-    if least >= _LEAST_EIGENVALUE:
+    if least >= _SHRINKAGE:
         return correlation
-    blend = (_LEAST_EIGENVALUE - least) / (1 - least)
+    blend = (_SHRINKAGE - least) / (1 - least)
     return np.asarray((1 - blend) * symmetric + blend * np.eye(len(symmetric)))
 
 

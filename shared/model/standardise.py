@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from shared.model.features import DIRECT_FEATURES, IMAGE_STATISTICS
 
-# Standardised measurements are held within this many deviations.
+# Standardised measurements, and what stands for them, are held within this many deviations.
 WINSOR = 3.0
 
 
@@ -52,7 +52,8 @@ class Standardise(nn.Module):
         standardised = torch.where(known, (head_inputs - mean) / deviation, 0.0)
         # No single patient, and no slip in a mask, decides alone.
         standardised = standardised.clamp(-WINSOR, WINSOR)
-        return torch.where(known, standardised, self._expected(standardised, known))
+        expected = self._expected(standardised, known).clamp(-WINSOR, WINSOR)
+        return torch.where(known, standardised, expected)
 
     def _expected(self, values: Tensor, known: Tensor) -> Tensor:
         """Return E[unknown | known] of a normal distribution, shape (B, M + V).

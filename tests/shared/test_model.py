@@ -303,3 +303,12 @@ def test_clinical_variables_are_read_beside_the_measurements() -> None:
 def test_no_outcome_and_no_name_twice_is_an_input(names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="columns beside the labels"):
         ModelSettings(clinical_variables=names)
+
+
+def test_what_stands_for_an_unknown_is_held_like_what_is_known() -> None:
+    """Fifteen others at 3 deviations, each with a correlation of 0.6: 27 would be expected."""
+    standardise = Standardise()
+    standardise.correlation[0, 1:] = standardise.correlation[1:, 0] = 0.6
+    inputs = torch.full((1, len(MEASUREMENTS)), 3.0)
+    inputs[0, 0] = torch.nan
+    assert standardise(inputs).max() == 3
