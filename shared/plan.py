@@ -77,7 +77,10 @@ class OptimisationSettings:
             raise ValueError("local_steps must be at least 0")
         rates = (self.learning_rate, self.head_learning_rate, self.intercept_learning_rate)
         if not all(rate > 0 for rate in rates):
-            raise ValueError(f"learning rates must be > 0, got {rates}")
+            raise ValueError(
+                "learning_rate, head_learning_rate and intercept_learning_rate must be > 0, got"
+                f" {rates}"
+            )
         if self.shared_ridge < 0 or self.own_ridge < 0:
             raise ValueError("shared_ridge and own_ridge must be >= 0")
 
