@@ -63,7 +63,7 @@ def scaffold(plan: Plan) -> Plan:
     return replace(
         plan,
         optimisation=OptimisationSettings(
-            optimiser="sgd", learning_rate=0.02, head_learning_rate=0.05, batch_size=2
+            optimiser="sgd", learning_rate=0.02, head_learning_rate=0.05, batch_size=5
         ),
         algorithm=AlgorithmSettings(control_variates=True),
     )
