@@ -306,7 +306,7 @@ def _doubles(results: Mapping[str, _Prepared], table: ClinicalTable) -> dict[str
     doubles = {}
     for patients in sharing.values():
         alike = len({table.rows[patient].labels for patient in patients}) == 1
-        for patient in patients[1:] if alike else patients if len(patients) > 1 else ():
+        for patient in patients[1:] if alike else patients:
             other = patients[0] if patient != patients[0] else patients[1]
             labels = "" if alike else ", and other labels"
             doubles[patient] = f"has the images of {other}{labels}: leave one of the two"
