@@ -20,6 +20,11 @@ _WORDS = {
     "NON_FINITE_UPDATE": "an update with numbers that are not finite",
     "MEMORY_LOST": "lost what the algorithm has it keep between rounds",
     "NO_ANSWER": "no answer in time",
+    "WRONG_SITE": "an answer in another institution's name",
+    "DUPLICATE_REPLY": "a second answer to one question",
+    "OUT_OF_RANGE_UPDATE": "numbers that no patients and no training can give",
+    "POLICY_REFUSED": "was asked for more than its own policy allows",
+    "BUNDLE_REFUSED": "does not allow the code that the study runs",
     "INTERNAL": "an error at the site, told in its own log",
 }
 _MOST_ROUNDS = 12
