@@ -13,6 +13,8 @@ from shared.time_grid import TimeGrid
 IntArray = NDArray[np.int64]
 # Counts are whole, or fractions where a site's merged intervals were spread over a finer grid.
 Counts = NDArray[np.int64] | NDArray[np.float64]
+# Parts of one event may add up to a little less.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +88,15 @@ class SurvivalCounts:
 
         Greenwood's variance on the scale of log(-log S), which keeps the limits within [0, 1]
         (Kalbfleisch and Prentice 2002, section 1.4). It has no width where S is 1, and both
-        limits are 0 where S is 0: there the scale ends.
+        limits are 0 where S is 0: there the scale ends. Nor has it any before one whole event:
+        events of a merged cell are placed in parts, and of a hundredth of one the lower limit
+        would be 0.
         """
         survival, at_risk = self.survival, self.at_risk
         variance = np.cumsum(_share(self.events, at_risk * (at_risk - self.events)))
         deviation = np.sqrt(np.maximum(variance, 0))
-        inside = (survival > 0) & (survival < 1)
+        whole = np.cumsum(self.events) > 1 - _ROUNDING
+        inside = (survival > 0) & (survival < 1) & whole
         log_survival = np.log(survival, where=inside, out=np.full_like(survival, -1.0))
         spread = np.exp(ndtri((1 + level) / 2) * deviation / -log_survival)
         lower = np.where(inside, survival**spread, survival)

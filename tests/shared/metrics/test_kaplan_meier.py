@@ -90,6 +90,16 @@ def test_nobody_is_no_error() -> None:
     assert counts.confidence_band()[0].shape == (0,)
 
 
+def test_parts_of_an_event_have_no_band_before_they_make_one() -> None:
+    """Of 0.02 of an event among 50 the scale of log(-log S) would have the limit at 0."""
+    counts = SurvivalCounts(
+        np.array([3.0, 6.0, 9.0]), np.array([0.02, 0.98, 1.0]), np.array([0.0, 0.0, 48.0])
+    )
+    lower, upper = counts.confidence_band()
+    assert lower[0] == upper[0] == counts.survival[0]
+    assert 0.8 < lower[1] < counts.survival[1] < upper[1]
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("groups", [2, 3])
 @pytest.mark.parametrize("distinct_times", [6, 1000])
