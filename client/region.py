@@ -12,7 +12,7 @@ from client.imaging.cache import Problems
 from client.imaging.dicom import DicomSeries, open_files
 from client.imaging.errors import ImagingError
 from client.imaging.frame import Frame
-from client.imaging.grid import Grid, Scan
+from client.imaging.grid import Grid, Scan, Volume
 from client.imaging.lattice import Near
 from client.imaging.read import find_mask, find_phase, open_scan, read_mask
 from client.imaging.registration import REACH_MM, STILL, Motion, find_motion
@@ -20,7 +20,7 @@ from client.imaging.roi import Roi
 from client.series.choose import Choice
 from client.series.patient import choose_for_patient, is_mixed
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import PHASES, Phase
+from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 
 _REFERENCES: tuple[Phase, ...] = ("portal_venous", "arterial", "delayed")
 
@@ -93,7 +93,7 @@ def build_region(
     mask = read_mask(mask_file, [scan for scan, _ in found.values()])
     frame = Frame.around_tumour(mask, settings, mask_file)
     reach_mm = REACH_MM if settings.registration == "rigid" else 0.0
-    near, phases, notes = {}, {}, []
+    near, phases, notes = {}, {}, _notes_on_labels(mask, mask_file, folder)
     for phase, (scan, source) in found.items():
         try:
             near[phase] = frame.read(scan, source, reach_mm)
@@ -125,6 +125,19 @@ def _check_one_patient(scans: Sequence[Scan], folder: Path) -> None:
         raise ImagingError(
             f"series of {len(names)} patients in one folder: leave those of this patient", folder
         )
+
+
+def _notes_on_labels(mask: Volume, file: Path, folder: Path) -> list[tuple[str, str]]:
+    """Return what is told where labels may be swapped; a tumour may outgrow the liver left."""
+    # Plane by plane: of a whole mask a comparison would take as much memory again.
+    liver, tumour = (
+        sum(np.count_nonzero(plane == label) for plane in mask.voxels)
+        for label in (LIVER_LABEL, TUMOUR_LABEL)
+    )
+    if not 0 < liver < tumour:
+        return []
+    note = "used, though more is marked as tumour than as liver: are labels 1 and 2 swapped?"
+    return [(note, file.relative_to(folder).as_posix())]
 
 
 def _native_spacing_mm(scans: Mapping[Phase, Scan]) -> tuple[float, float]:

@@ -161,6 +161,14 @@ def test_phases_of_two_patients_are_no_scan_of_one(site: Path) -> None:
     assert row.file == "bad"
 
 
+def test_labels_that_may_be_swapped_are_told(site: Path) -> None:
+    labels = label_array()
+    swapped = np.array([0, 2, 1], np.uint8)[labels]
+    sitk.WriteImage(as_image(swapped), str(site / "bad" / "mask.nii.gz"))
+    told = [row for row in prepare(site).set_aside if "swapped" in row.reason]
+    assert [(row.patient_id, row.file) for row in told] == [("bad", "bad/mask.nii.gz")]
+
+
 def cut_all_short(patient: Path) -> None:
     for path in patient.glob("*.nii.gz"):
         if path.name != "mask.nii.gz":
