@@ -1,6 +1,7 @@
 """What commands begin with: private files, ``key=value`` words, and where they write."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,15 @@ from omegaconf import MISSING, OmegaConf
 from shared.config import ConfigurationError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def arguments(about: str | None) -> list[str]:
+    """Return the command line's words; where they ask for help, print what it is about and end."""
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(about)
+        sys.exit(0)
+    return words
 
 
 def keep_private() -> None:

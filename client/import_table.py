@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.clinical import SiteFolderError
-from client.command import CONFIGS, keep_private, read_words
+from client.command import CONFIGS, arguments, keep_private, read_words
 from client.tables.convert import ACCOUNT, convert, write_converted
 from client.tables.mapping import read_mapping
 from client.tables.spreadsheet import read_spreadsheet
@@ -77,12 +77,10 @@ def _mapping_file(mapping: Path) -> Path:
 
 def main() -> None:
     """Bring what the command line names to the contract."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
+    given = arguments(__doc__)
     keep_private()
     try:
-        words = read_words(sys.argv[1:], "import_table", USAGE)
+        words = read_words(given, "import_table", USAGE)
         settings = build(ImportSettings, words, where="import_table")
         lines = import_table(settings)
     except (ConfigurationError, SiteFolderError) as error:

@@ -22,7 +22,7 @@ from client.activation import activation_map
 from client.activation_file import write_activation
 from client.batches import stack_rois
 from client.cohort import build_region, build_roi
-from client.command import read_words, writing_into
+from client.command import arguments, read_words, writing_into
 from client.device import find_device
 from client.imaging.errors import ImagingError
 from client.memory import SiteMemory
@@ -293,11 +293,9 @@ def _mapping(text: str) -> Any:
 
 def main() -> None:
     """Predict for the patient that the command line names."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
+    given = arguments(__doc__)
     try:
-        settings = read_command(sys.argv[1:])
+        settings = read_command(given)
         prediction = predict_patient(settings)
     except (ConfigurationError, ModelFolderError, ImagingError) as error:
         sys.exit(f"Cannot predict: {error}")

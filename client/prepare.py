@@ -17,7 +17,7 @@ from rich.console import Console
 
 from client.clinical import SiteFolderError
 from client.cohort import write_set_aside
-from client.command import keep_private, read_words, writing_into
+from client.command import arguments, keep_private, read_words, writing_into
 from client.preparation.content import SiteContent, gather, is_synthetic
 from client.preparation.page import write_page
 from client.preparation.table import prepared_table
@@ -71,13 +71,11 @@ def prepare(settings: PrepareSettings, console: Console) -> tuple[SiteContent, P
 
 def main() -> None:
     """Prepare the site that the command line names."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
+    given = arguments(__doc__)
     keep_private()
     console = Console()
     try:
-        words = read_words(sys.argv[1:], "prepare", USAGE)
+        words = read_words(given, "prepare", USAGE)
         content, page = prepare(build(PrepareSettings, words, where="prepare"), console)
     except (ConfigurationError, SiteFolderError) as error:
         sys.exit(f"Cannot prepare: {error}")

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from client.audit import AuditError, AuditLog
 from client.cohort import SiteFolderError, write_set_aside
-from client.command import keep_private, read_words, writing_into
+from client.command import arguments, keep_private, read_words, writing_into
 from client.link import KeyFileError, key_fingerprint, make_key, read_key
 from client.node import NotAdmittedError, join, link_of, systemd_unit
 from client.preflight import Finding, look
@@ -195,16 +195,14 @@ def _print(console: Console, finding: Finding) -> None:
 
 def main() -> None:
     """Do what the command line asks for."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
+    given = arguments(__doc__)
     keep_private()
     console = Console(width=None if sys.stdout.isatty() else 100)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     # Every question to the link would be a line.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        words = read_words(sys.argv[1:], "client", USAGE)
+        words = read_words(given, "client", USAGE)
         request = build(Request, words, where="client")
         here = Here(read_site_file(request.site), request.site, console)
         code = ACTIONS[request.action](here)

@@ -170,9 +170,9 @@ def _check_at_most(name: str, sums: FloatArray, largest: FloatArray) -> None:
 def _invertible(correlation: FloatArray) -> FloatArray:
     """Return a correlation matrix, blended with that of no correlation where it has to be.
 
-    Pairs over the same patients leave it no eigenvalue below the shrinkage, and none that others
-    make gets less: with 0.01 where each of three sites lacks another phase, what stands for an
-    absent one lay further from the truth than the mean does.
+    Pairs over the same patients have no eigenvalue below the shrinkage, and pairs over different
+    ones are given none. With 0.01, where each of three sites lacks another phase, what stands for
+    an absent one lay further from the truth than the mean does.
     """
     symmetric = (correlation + correlation.T) / 2
     least = float(np.linalg.eigvalsh(symmetric)[0])

@@ -8,6 +8,7 @@ censoring differs between institutions.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from shared.evidence.cells import Cells, FloatArray, IntArray, count_cells, merg
 from shared.evidence.follow_up import FollowUpCells
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import SurvivalSums
-from shared.metrics.kaplan_meier import survival_counts
+from shared.metrics.kaplan_meier import SurvivalCounts, survival_counts
 from shared.metrics.labelled import BoolArray, SurvivalRows, labelled_survival
 from shared.metrics.predictions import SurvivalPredictions
 from shared.results import Cohort
@@ -43,13 +44,17 @@ class _Weighted:
     weights: FloatArray
     grid: TimeGrid
 
+    @cached_property
+    def _counts(self) -> SurvivalCounts:
+        return survival_counts(self.rows.time, self.rows.event)
+
     def inverse_at(self, months: FloatArray) -> FloatArray:
         """Return 1 / G at times at which somebody is under observation, of their shape."""
-        counts = survival_counts(self.rows.time, self.rows.event)
-        inverse: FloatArray = 1 / counts.observed[np.searchsorted(counts.times_months, months)]
+        place = np.searchsorted(self._counts.times_months, months)
+        inverse: FloatArray = 1 / self._counts.observed[place]
         return inverse
 
-    @property
+    @cached_property
     def inverse(self) -> FloatArray:
         """1 / G at each patient's own time, shape (n,)."""
         return self.inverse_at(self.rows.time)

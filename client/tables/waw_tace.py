@@ -75,9 +75,8 @@ def link_waw_tace(source: Path, site: Path) -> tuple[Brought, ...]:
         raise SiteFolderError(f"{site}: holds {len(there)} of these patients already: remove them")
     with writing_into(site):
         brought = tuple(_bring(folder, site / folder.name) for folder in patients)
-    account = {"source": source.name, "mapping": "WAW-TACE", "patients": len(brought)}
-    text = json.dumps(account | {"files": [asdict(one) for one in brought]}, indent=2) + "\n"
-    with writing_into(site):
+        account = {"source": source.name, "mapping": "WAW-TACE", "patients": len(brought)}
+        text = json.dumps(account | {"files": [asdict(one) for one in brought]}, indent=2) + "\n"
         (site / ACCOUNT).write_text(text, encoding="utf-8")
     return brought
 

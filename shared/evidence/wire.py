@@ -4,7 +4,7 @@ Every value has a key that names its place, ``internal/os/pairs``. A number that
 travels as -1, an array as one without entries: what is absent altogether is an error.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -58,6 +58,11 @@ class _Writer:
     def follow_up(self, key: str, value: FollowUpCells | None) -> None:
         self.cells(key, None if value is None else value.cells)
         self.array(f"{key}/middles", None if value is None else value.middles)
+
+    def several(self, key: str, values: Sequence[T], write: Callable[[str, T], None]) -> None:
+        self.count(f"{key}/number", len(values))
+        for index, value in enumerate(values):
+            write(f"{key}/{index}", value)
 
     def records(self) -> tuple[ArrayRecord, MetricRecord]:
         arrays = ArrayRecord({key: Array(value) for key, value in self.arrays.items()})
@@ -155,12 +160,8 @@ def write_evidence_records(evidence: Evidence) -> tuple[ArrayRecord, MetricRecor
             out.cells(f"{key}/risk", survival.risk)
             for name in ("pairs", "weighted_pairs", "auc", "brier", "brier_patients"):
                 out.array(f"{key}/{name}", getattr(survival, name))
-            out.count(f"{key}/groups/number", len(survival.groups))
-            for index, group in enumerate(survival.groups):
-                out.follow_up(f"{key}/groups/{index}", group)
-            out.count(f"{key}/calibration/number", len(survival.calibration))
-            for index, cells in enumerate(survival.calibration):
-                out.cells(f"{key}/calibration/{index}", cells)
+            out.several(f"{key}/groups", survival.groups, out.follow_up)
+            out.several(f"{key}/calibration", survival.calibration, out.cells)
     return out.records()
 
 
