@@ -60,7 +60,8 @@ class FederationSettings:
     @property
     def identity(self) -> str:
         """What a checkpoint belongs to: equal where the same sites would get the same weights."""
-        return f"{to_json(self.plan)} {to_json(self.terms.optimiser)}"
+        optimiser = to_json(self.terms.optimiser)
+        return f"{to_json(self.plan)} {optimiser} {self.terms.sites_per_round}"
 
 
 def run_federation(

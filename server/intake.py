@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from flwr.app import Message
+from flwr.app import Message, MessageType
 
 from server.averaging import MOST_SITES, RunningAverage
 from server.control import ControlChange
@@ -27,8 +27,13 @@ class Intake:
 
     @property
     def answered(self) -> list[str]:
-        """Names of the sites whose answers count, in order."""
+        """Names of the sites whose answers were taken in, in order."""
         return sorted(self._answered)
+
+    @property
+    def counted(self) -> list[str]:
+        """Names of the sites of whom nothing more is wanted, in order: a round needs enough."""
+        return self.answered
 
     def take(
         self,
@@ -69,7 +74,7 @@ class Intake:
             shown = registered or name
             if node_id not in asked or (registered and name != registered):
                 raise ProtocolError(ErrorCode.WRONG_SITE, f"{shown} answers as {name}")
-            if name in self._answered:
+            if name in self.counted:
                 raise ProtocolError(ErrorCode.DUPLICATE_REPLY, f"{shown} has answered before")
             use(name, content)
         except ProtocolError as error:
@@ -110,8 +115,13 @@ class TrainingIntake(Intake):
         self._began = time.perf_counter()
         self._asked = 0
 
+    @property
+    def counted(self) -> list[str]:
+        """Names of the sites whose updates were taken in, in order; a judgement alone is none."""
+        return sorted(self._sites)
+
     def take_updates(self, replies: Iterable[Message], asked: Mapping[int, str]) -> None:
-        """Take in the replies to a training message."""
+        """Take in updates, and judgements of sites that were not to train."""
         self._asked += len(asked)
         self.take(replies, asked, self._read, self._use)
 
@@ -135,11 +145,19 @@ class TrainingIntake(Intake):
             "refused": dict(sorted(self.refused.items())),
         }
 
-    def _read(self, reply: Message) -> tuple[str, Update]:
+    def _read(self, reply: Message) -> tuple[str, Update | Judgement]:
+        if reply.metadata.message_type == MessageType.EVALUATE:
+            return read_judgement(reply)
         update = read_update(reply, self._current, self._control)
         return update.site, update
 
-    def _use(self, site: str, update: Update) -> None:
+    def _use(self, site: str, told: Update | Judgement) -> None:
+        if isinstance(told, Judgement):
+            self._judgements[site] = told
+        else:
+            self._use_update(site, told)
+
+    def _use_update(self, site: str, update: Update) -> None:
         if len(self._sites) == MOST_SITES:
             raise ProtocolError(ErrorCode.OUT_OF_RANGE_UPDATE, f"more than {MOST_SITES} sites")
         if update.patients > self._told.get(site, update.patients):

@@ -134,9 +134,13 @@ def folder_name(site: str) -> str:
 
 
 def training_patients(checkpoint: Checkpoint) -> dict[str, int]:
-    """Return the training patients behind the last round, by site."""
-    sites = checkpoint.history[-1].get("sites", {})
-    return {site: int(about["patients"]) for site, about in sorted(sites.items())}
+    """Return the training patients of each site that trained, as told with its last update."""
+    told = {
+        site: int(about["patients"])
+        for record in checkpoint.history
+        for site, about in record.get("sites", {}).items()
+    }
+    return dict(sorted(told.items()))
 
 
 def write_model(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from flwr.app import Message, RecordDict
+from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from server.intake import Intake
@@ -16,6 +16,8 @@ from server.terms import Terms
 logger = logging.getLogger("hepafed.server")
 
 Take = Callable[[Iterable[Message], Mapping[int, str]], None]
+# Node id -> name of sites -> the same of those who are chosen.
+Draw = Callable[[Mapping[int, str]], Mapping[int, str]]
 
 
 class FederationFailedError(RuntimeError):
@@ -36,6 +38,9 @@ class Question:
         The round.
     on_progress : callable
         Told whenever something has happened.
+    draw : callable, optional
+        Of the sites of the first attempt, those who are asked as `message_type` says; the others
+        are asked to judge what the message carries. An attempt after it asks all who are left.
     """
 
     def __init__(
@@ -47,12 +52,14 @@ class Question:
         message_type: str,
         number: int,
         on_progress: Callable[[Progress], None],
+        draw: Draw = dict,
     ) -> None:
         self._grid = grid
         self._terms = terms
         self._content = content
         self._message_type = message_type
         self._on_progress = on_progress
+        self._draw = draw
         self._progress = Progress(run_id=grid.run.run_id, round=number)
         self._asked: dict[int, str] = {}
         self.failures: list[str] = []
@@ -62,8 +69,8 @@ class Question:
         """Training sites that were not online when the question was last put."""
         return list(self._progress.absent)
 
-    def messages(self, answered: Iterable[str] = ()) -> list[Message]:
-        """Return the messages of the next attempt: to all who are there and have not answered.
+    def messages(self, done: Iterable[str] = ()) -> list[Message]:
+        """Return the messages of the next attempt: to all who are there and are not done.
 
         Waits, within bounds, for enough sites. Where they do not come nobody is asked.
         """
@@ -71,8 +78,9 @@ class Question:
         self._tell(attempt=len(self.failures) + 1, began=time.time(), asked=())
         present = roll.gather(self._grid, patience.minimum_sites, patience.gathering_s)
         enough = len(present) >= patience.minimum_sites
-        done = set(answered)
-        self._asked = {n: name for n, name in present.items() if enough and name not in done}
+        left = set(present.values()) - set(done) if enough else set()
+        self._asked = {n: name for n, name in present.items() if name in left}
+        drawn = self._asked if self.failures else self._draw(self._asked)
         self._tell(
             began=time.time(),
             asked=tuple(name or f"node {n}" for n, name in self._asked.items()),
@@ -81,7 +89,7 @@ class Question:
         return [
             Message(
                 content=self._content,
-                message_type=self._message_type,
+                message_type=self._message_type if node_id in drawn else MessageType.EVALUATE,
                 dst_node_id=node_id,
                 ttl=time_to_live(patience.deadline_s),
             )
@@ -107,11 +115,11 @@ class Question:
         patience = self._terms.patience
         while True:
             if replies is None:
-                messages = self.messages(intake.answered)
+                messages = self.messages(intake.counted)
                 replies = self._grid.send_and_receive(messages, timeout=patience.deadline_s)
             take(self._telling(replies, intake), self._asked)
             self._tell_of(intake)
-            if len(intake.answered) >= patience.minimum_sites:
+            if len(intake.counted) >= patience.minimum_sites:
                 return
             self.failures.append(self._failure(intake))
             logger.warning("%s", self.failures[-1])
@@ -138,6 +146,6 @@ class Question:
         absent = ", ".join(self.absent)
         return (
             f"{'before round 1' if number == 0 else f'round {number}'}, attempt"
-            f" {self._progress.attempt}: {len(intake.answered)} of at least {needed} sites"
+            f" {self._progress.attempt}: {len(intake.counted)} of at least {needed} sites"
             f" answered; refused: {refused or 'none'}; not online: {absent or 'none'}"
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from flwr.serverapp import Grid
 
+from shared.seeds import derive_seed
+
 _LOOK_EVERY_S = 1.0
 
 
@@ -72,3 +74,13 @@ class Roll:
             time.sleep(min(_LOOK_EVERY_S, max(0.0, end - time.monotonic())))
             present = self.present(grid)
         return present
+
+
+def draw_sites(present: Mapping[int, str], count: int, seed: int) -> dict[int, str]:
+    """Return `count` of these sites, drawn by their names; all, where there are no more.
+
+    Each name draws a number from the seed, and the lowest are chosen: the same whatever order
+    they come in, and one more or less of them changes one place at most.
+    """
+    lots = {node: derive_seed(seed, name) for node, name in present.items()}
+    return {node: present[node] for node in sorted(lots, key=lots.__getitem__)[:count]}

@@ -34,6 +34,7 @@ class ServerSettings(StudySettings):
     unreachable_s: float
     bootstrap_resamples: int
     synthetic: bool
+    sites_per_round: int | None = None
     output_dir: Path | None = None
     server_optimiser: ServerOptimiser = field(default_factory=FedAvg)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
@@ -61,6 +62,7 @@ class ServerSettings(StudySettings):
             Roll(self.sites, self.external_sites),
             Patience(self.minimum_sites, self.deadline_s, self.attempts, self.gathering_s),
             self.server_optimiser,
+            self.sites_per_round,
         )
 
     @property

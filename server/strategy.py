@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
@@ -14,11 +15,13 @@ from server.checkpoint import Checkpoint, counted, told_patients
 from server.intake import JudgementIntake, TrainingIntake
 from server.progress import Progress
 from server.question import FederationFailedError, Question
+from server.roll import draw_sites
 from server.selection import is_better, judged_by, selection_score
 from server.terms import Terms
 from shared.judgement import Judgement, add_up
 from shared.plan import Plan, new_model
 from shared.protocol import Instruction, write_instruction
+from shared.seeds import derive_seed
 from shared.weights import Weights, to_record
 
 logger = logging.getLogger("hepafed.server")
@@ -29,7 +32,8 @@ class SiteStrategy(Strategy):
 
     A round sends the global model once. Each site returns its update and the sums that judge
     the model it received, so the result of round r is judged in round r + 1, and the last one
-    in an evaluation of its own: half the messages of train plus evaluate.
+    in an evaluation of its own: half the messages of train plus evaluate. A site that is not
+    drawn to train returns the sums alone.
 
     Run it with a `server.streaming.StreamingGrid`: replies are taken in one by one.
 
@@ -149,7 +153,8 @@ class SiteStrategy(Strategy):
         at = self.checkpoint
         own = counted(at.history, at.round)
         instruction = Instruction(self.plan, number, own, at.federation)
-        variate = self._control() if message_type == MessageType.TRAIN else None
+        trains = message_type == MessageType.TRAIN
+        variate = self._control() if trains else None
         self._question = Question(
             grid,
             self._terms,
@@ -157,8 +162,16 @@ class SiteStrategy(Strategy):
             message_type=message_type,
             number=number,
             on_progress=self._on_progress,
+            draw=partial(self._drawn, number) if trains else dict,
         )
         return self._question
+
+    def _drawn(self, number: int, present: Mapping[int, str]) -> Mapping[int, str]:
+        """Return who of these trains in a round."""
+        count = self._terms.sites_per_round
+        if count is None:
+            return present
+        return draw_sites(present, count, derive_seed(self.plan.seed, "sites", number))
 
     def _asked(self) -> Question:
         if self._question is None:

@@ -123,6 +123,9 @@ class StreamingGrid(Grid):
             if reply.has_error():
                 # The link answers in its own name for a node that is gone.
                 return Message(Error(reply.error.code), reply_to=message)
+            if reply.metadata.message_type != message.metadata.message_type:
+                # Who was asked to judge may not slip in an update.
+                return Message(Error(int(ErrorCode.MALFORMED_MESSAGE)), reply_to=message)
             return reply
         return None
 

@@ -38,13 +38,29 @@ class Patience:
 
 @dataclass(frozen=True)
 class Terms:
-    """Who takes part, how long they are waited for, and what is made of their average."""
+    """Who takes part, how long they are waited for, and what is made of their average.
+
+    Attributes
+    ----------
+    roll : Roll
+    patience : Patience
+    optimiser : ServerOptimiser
+    sites_per_round : int or None
+        So many of the sites that are online train in a round, drawn anew for each; the others
+        judge the model and send no update. None: all train.
+    """
 
     roll: Roll = field(default_factory=Roll)
     patience: Patience = field(default_factory=Patience)
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
+    sites_per_round: int | None = None
 
     def __post_init__(self) -> None:
         named, needed = len(self.roll.training), self.patience.minimum_sites
         if 0 < named < needed:
             raise ValueError(f"minimum_sites is {needed}, but only {named} sites are to train")
+        if self.sites_per_round is not None and self.sites_per_round < needed:
+            raise ValueError(
+                f"sites_per_round must be null or at least minimum_sites, which is {needed}; got"
+                f" {self.sites_per_round}"
+            )

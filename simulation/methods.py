@@ -74,7 +74,10 @@ def pooled_site(sites: Sequence[Site]) -> Site:
 
 
 def plan_of(method: str, plan: Plan, sites: int) -> Plan:
-    """Return what a method is asked to do: with all data in one place, the steps of all sites."""
+    """Return what a method is asked to do: with all data in one place, the steps of so many sites.
+
+    As many as train in a round of the federation.
+    """
     if method != POOLED:
         return plan
     steps = plan.optimisation.local_steps * sites

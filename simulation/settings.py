@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from server.optimiser import FedAvg, ServerOptimiser
+from server.terms import Patience, Terms
 from server.tracking import TrackingSettings
 from shared.config import build
 from shared.study import StudySettings
@@ -73,6 +74,7 @@ class SimulationSettings(StudySettings):
     workers: int
     keep_state: bool
     cohort: CohortSettings
+    sites_per_round: int | None = None
     output_dir: Path | None = None
     server_optimiser: ServerOptimiser = field(default_factory=FedAvg)
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
@@ -81,6 +83,13 @@ class SimulationSettings(StudySettings):
     def __post_init__(self) -> None:
         if self.workers < 1 or self.bootstrap_resamples < 1:
             raise ValueError("workers and bootstrap_resamples must be at least 1")
+        if self.sites_per_round is not None:
+            # What a federation's terms refuse is refused here, before anything is prepared.
+            Terms(patience=Patience(self.minimum_sites), sites_per_round=self.sites_per_round)
+            if self.runtime.name == "ray":
+                raise ValueError(
+                    "sites_per_round needs runtime=inprocess: Ray's nodes have no names to draw by"
+                )
         super().__post_init__()
 
     @property

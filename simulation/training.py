@@ -107,12 +107,14 @@ def federation_settings(
     state_dir : Path
         Of all methods of the run.
     """
+    at_once = min(federated, settings.sites_per_round or federated)
     return FederationSettings(
-        plan=plan_of(method, settings.plan, federated),
+        plan=plan_of(method, settings.plan, at_once),
         state_dir=state_of(method, state_dir),
         terms=Terms(
             patience=_at_once(min(settings.minimum_sites, len(sites))),
             optimiser=settings.server_optimiser,
+            sites_per_round=settings.sites_per_round,
         ),
     )
 

@@ -55,6 +55,12 @@ def test_the_smoke_run_is_small_and_takes_a_folder_too() -> None:
     assert own.plan == smoke.plan
 
 
+def test_sites_are_not_drawn_where_they_have_no_names() -> None:
+    assert settings("sites_per_round=3").sites_per_round == 3
+    with pytest.raises(ConfigurationError, match="Ray's nodes have no names"):
+        settings("sites_per_round=3", "runtime=ray")
+
+
 def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
     assert settings().strategy == "fedavg"
     assert settings("algorithm=scaffold").strategy == "scaffold"
@@ -77,6 +83,7 @@ def test_what_differs_from_plain_averaging_is_the_methods_name() -> None:
         ("algorithm.control_variates=true", "choose optimisation=sgd"),
         ("algorithm.personal=trunk", "personal"),
         ("+algorithm.mu=1", "configuration.algorithm.mu"),
+        ("sites_per_round=1", "at least minimum_sites, which is 2"),
         ("server_optimiser.name=fedmagic", "fedmagic"),
         ("+server_optimiser.momentum=0.9", "configuration.server_optimiser.momentum"),
         ("time_grid_months=[12,6]", "strictly increasing"),

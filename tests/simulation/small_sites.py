@@ -82,11 +82,13 @@ def run(
     runtime: str = "inprocess",
     minimum_sites: int = 1,
     optimiser: ServerOptimiser = FedAvg(),  # noqa: B008
+    sites_per_round: int | None = None,
 ) -> Checkpoint:
     """Federate the sites to the last round."""
     terms = Terms(
         patience=Patience(minimum_sites=minimum_sites, attempts=1, gathering_s=0.0),
         optimiser=optimiser,
+        sites_per_round=sites_per_round,
     )
     settings = FederationSettings(plan, state_dir, terms)
     how = RuntimeSettings(name="ray" if runtime == "ray" else "inprocess", threads=1)

@@ -236,3 +236,16 @@ def test_another_run_of_the_same_plan_begins_anew(sites: list[Site], tmp_path: P
         path.unlink()
     second = run(sites, tmp_path, plan=SCAFFOLD)
     assert_equal(first.weights, second.weights)
+
+
+@pytest.mark.parametrize("plan", [PLAN, SCAFFOLD], ids=["fedavg", "scaffold"])
+def test_who_is_not_drawn_judges_and_keeps_what_it_remembers(
+    plan: Plan, sites: list[Site], tmp_path: Path
+) -> None:
+    found = run(sites, tmp_path / "one", plan=plan, sites_per_round=2)
+    rounds = found.history[1:]
+    assert [len(record["sites"]) for record in rounds] == [2] * plan.rounds
+    assert all(set(record["judged_by"]) == {"a", "b", "c"} for record in rounds)
+    assert not any(record["refused"] for record in rounds)
+    again = run(sites[::-1], tmp_path / "two", plan=plan, sites_per_round=2)
+    assert_equal(found.weights, again.weights)
