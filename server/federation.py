@@ -21,7 +21,7 @@ from server.terms import Terms
 from server.told import ask_everyone, load_word, save_word
 from shared.config import to_json
 from shared.map_sums import MapSums
-from shared.model import pooled_maps
+from shared.model import IMAGE_STATISTICS, pooled_maps
 from shared.plan import Plan, new_model
 from shared.protocol import (
     Instruction,
@@ -180,13 +180,21 @@ def first_checkpoint(
     # Every site would refuse a model that is not, and a checkpoint of it could not go on.
     check_weights(standardised, weights)
     patients = {site: told[site].patients for site in sorted(told)}
+    untold = {site: _without_sums(told[site], settings.plan) for site in sorted(told)}
     return Checkpoint(
         round=0,
         weights=standardised,
-        history=[{"round": 0, "patients": patients}],
+        history=[{"round": 0, "patients": patients, "untold": untold}],
         # Drawn, not derived: with other sites away the same start comes to another model.
         federation=secrets.token_hex(8),
     )
+
+
+def _without_sums(told: ToldFeatures, plan: Plan) -> list[str]:
+    """Return what the heads read of which a site told no sum, by name."""
+    read = slice(IMAGE_STATISTICS, None)
+    names = zip(plan.model.feature_names[read], told.features.count[read], strict=True)
+    return [name for name, count in names if not count]
 
 
 def initial_weights(plan: Plan) -> Weights:

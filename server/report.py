@@ -10,7 +10,7 @@ from shared.evidence import mvi, risk_groups, survival
 from shared.evidence.cells import FloatArray
 from shared.evidence.description import Description
 from shared.evidence.follow_up import FollowUpCells, supported_months, survival_bounds
-from shared.evidence.hidden import hidden
+from shared.evidence.hidden import hidden, unsummed
 from shared.evidence.metrics import hazard_ratio, horizon_estimates
 from shared.evidence.sums import MviSums, SurvivalSums
 from shared.evidence.table_one import characteristics, is_external, site_summary
@@ -83,7 +83,10 @@ def federation_content(run: RunSummary, results: Results, told: Told) -> ReportC
         horizons=horizon_scores(evidence),
         characteristics=characteristics(ordered),
         activation_shares=activation_shares(evidence),
-        hidden=hidden(evidence.answers, evidence.request),
+        hidden=(
+            *hidden(evidence.answers, evidence.request),
+            *unsummed(told.rounds, evidence.answers),
+        ),
     )
 
 

@@ -1,6 +1,8 @@
 """What sites withhold, for a reader to know what the numbers leave out."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence
@@ -51,6 +53,38 @@ def hidden(answers: Sequence[Evidence], request: EvidenceRequest) -> tuple[Hidde
             if withheld:
                 found.append(_hidden(statistic, cohort, withheld, own))
     return tuple(found)
+
+
+def unsummed(
+    rounds: Sequence[Mapping[str, Any]], answers: Sequence[Evidence]
+) -> tuple[Hidden, ...]:
+    """Return the measurements of which a site told no sum, those of the same sites together.
+
+    Parameters
+    ----------
+    rounds : sequence of mapping
+        Of ``rounds.jsonl``; what was not told stands in round 0.
+    answers : sequence of Evidence
+        Of sites; one whose minimum is 1 withholds nothing.
+    """
+    first = next((record for record in rounds if record.get("round") == 0), {})
+    untold = first.get("untold") or {}
+    careful = [answer for answer in answers if answer.minimum_count > 1]
+    own = {a.site: a.cohorts["training"] for a in careful if "training" in a.cohorts}
+    together: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in dict.fromkeys(name for names in untold.values() for name in names):
+        sites = tuple(site for site in own if name in untold.get(site, ()))
+        together[sites].append(name.replace("_", " "))
+    return tuple(
+        _hidden(
+            f"Mean and deviation of {', '.join(names)}",
+            "training",
+            {site: own[site].patients for site in sites},
+            own,
+        )
+        for sites, names in together.items()
+        if sites
+    )
 
 
 def _hidden(

@@ -57,7 +57,8 @@ def answer_sentence(content: ReportContent) -> str:
         else "On patients kept back within the institutions (no institution was held out)"
     )
     if main is None or main.value is None:
-        why = ": too few patients or events to be told" if content.hidden else ""
+        kept_back = any(item.statistic.startswith("OS") for item in content.hidden)
+        why = ": too few patients or events to be told" if kept_back else ""
         return f"{where}, a C-index for overall survival is not available{why}."
     kind = "synthetic patients" if content.run.synthetic else "patients"
     told = (

@@ -18,6 +18,7 @@ from server.question import FederationFailedError
 from server.selection import selection_score
 from shared.judgement import LossSum
 from shared.losses.multitask import LossSettings
+from shared.measurements import MEASUREMENTS
 from shared.plan import new_model
 from shared.tasks import TASKS, Labels, Survival, Task
 from tests.simulation.small_sites import PLAN, assert_equal, labelled_sites, run
@@ -158,6 +159,14 @@ def test_small_counts_are_not_shared(sites: list[Site], tmp_path: Path) -> None:
     checkpoint = run(shy, tmp_path)
     assert all(value is None for value in checkpoint.history[-1]["metrics"].values())
     assert checkpoint.best_round is None
+
+
+def test_the_record_says_of_what_a_site_told_no_sum(sites: list[Site], tmp_path: Path) -> None:
+    """Of fewer than seven training patients nothing is told where seven are wanted."""
+    careful = replace(sites[0], minimum_count=7)
+    untold = run([careful, sites[1]], tmp_path).history[0]["untold"]
+    assert set(MEASUREMENTS) == set(untold["a"])
+    assert "log_diameter_mm" not in untold["b"]
 
 
 def test_the_cox_loss_trains_too(sites: list[Site], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from client.evidence.survival import survival_sums
 from shared.evidence.cells import Cells, merged_starts
 from shared.evidence.description import REASONS
 from shared.evidence.follow_up import FollowUpCells
-from shared.evidence.hidden import hidden
+from shared.evidence.hidden import hidden, unsummed
 from shared.evidence.request import EvidenceRequest
 from shared.evidence.sums import CohortSums, Evidence, MviSums, SurvivalSums
 from shared.metrics.predictions import SurvivalPredictions
@@ -131,6 +131,26 @@ def test_what_is_hidden_is_counted_where_it_may_be() -> None:
     assert (mvi.sites, mvi.patients, mvi.untold) == (("a", "b"), 12, 1)
     assert found["OS, all statistics"].untold == 2
     assert found["RFS, risk groups"].sites == ("a",)
+
+
+def test_measurements_without_a_sum_are_told_of_those_who_withhold() -> None:
+    rounds = [
+        {"round": 1, "untold": {"b": ["of another round"]}},
+        {
+            "round": 0,
+            "untold": {"a": ["other_tumours", "age"], "b": ["other_tumours"], "c": ["age"]},
+        },
+    ]
+    answers = [
+        Evidence("a", 5, {"training": CohortSums(patients=18)}),
+        Evidence("b", 5, {"training": CohortSums(patients=None)}),
+        Evidence("c", 1, {"training": CohortSums(patients=40)}),
+    ]
+    both, one = unsummed(rounds, answers)
+    assert both.statistic == "Mean and deviation of other tumours"
+    assert (both.sites, both.patients, both.untold) == (("a", "b"), 18, 1)
+    assert (one.statistic, one.sites) == ("Mean and deviation of age", ("a",))
+    assert unsummed([{"round": 0}], answers) == ()
 
 
 def at_horizons(minimum_count: int) -> list[str]:
