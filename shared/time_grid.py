@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NONE_FINISHED = -1
-
 
 @dataclass(frozen=True)
 class TimeGrid:
@@ -64,9 +62,8 @@ class TimeGrid:
         -------
         interval : ndarray, shape (n,), int64
             With an event, the interval in which it fell. Without, the last interval that the
-            patient finished, `NONE_FINISHED` (-1) if censored within the first: what is not
-            finished was not survived for certain. Every interval up to and including this one
-            counts in a likelihood.
+            patient finished, -1 if censored within the first: what is not finished was not
+            survived for certain. For counting; a likelihood takes `exposure`.
         event : ndarray, shape (n,), bool
             False also where the event fell after the last edge: within the grid that patient
             is censored at the last edge.
@@ -97,5 +94,31 @@ class TimeGrid:
         edges = np.asarray(self.edges_months, dtype=time.dtype)
         seen = seen & (time <= edges[-1])
         contains = np.searchsorted(edges, time, side="left")
-        finished = np.searchsorted(edges, time, side="right") + NONE_FINISHED
+        finished = np.searchsorted(edges, time, side="right") - 1
         return np.where(seen, contains, finished).astype(np.int64), seen
+
+    def exposure(
+        self, months: ArrayLike, event: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what a likelihood needs of observed times: shapes (n, T).
+
+        Parameters
+        ----------
+        months, event : array_like, shape (n,)
+            As for `discretise`.
+
+        Returns
+        -------
+        exposure : ndarray, shape (n, T), float64
+            In [0, 1]: 1 for an interval that was survived or in which the event fell, the share
+            that was observed of one in which the patient was censored, 0 for those after.
+        died : ndarray, shape (n, T), bool
+            Where the event fell.
+        """
+        interval, seen = self.discretise(months, event)
+        ends = np.asarray(self.edges_months)
+        time = np.asarray(months, dtype=np.float64)[:, None]
+        share = np.clip(1 - (ends - time) / np.asarray(self.widths_months), 0.0, 1.0)
+        position = np.arange(self.intervals)
+        died = seen[:, None] & (position == interval[:, None])
+        return np.where(died, 1.0, share), died

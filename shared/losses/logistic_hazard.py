@@ -4,6 +4,14 @@ With h_k the conditional hazard of interval k, S_k = prod_{j <= k} (1 - h_j) sur
 negative log likelihood is a binary cross-entropy for each interval that a patient entered and
 finished, target 1 in the interval of the event (Brown, Biometrics 1975;31:863; Kvamme and
 Borgan, arXiv 1910.06724, equation 9; pycox's ``nll_logistic_hazard``).
+
+An interval in which a patient was censored after the share f of it counts too. Where the rate of
+events does not change within an interval, the share f of it is survived with the probability
+(1 - h)^f: the cross-entropy with target 0, times f (Friedman, Ann Stat 1982;10:101, the piecewise
+exponential model; f = 1/2 for everybody is the life table's actuarial rule). To leave it out, as
+the sources above do, is to count who dies within an interval and not who is lost there: h comes
+out as d / (d + those who finished). On months and years that is much: with a median of 40 months
+and follow-up of 3 to 48, S(48) = 0 for 0.44.
 """
 
 import torch
@@ -13,7 +21,7 @@ from torch.nn import functional
 from shared.time_grid import TimeGrid
 
 
-def logistic_hazard_loss(logits: Tensor, interval: Tensor, event: Tensor) -> Tensor:
+def logistic_hazard_loss(logits: Tensor, exposure: Tensor, died: Tensor) -> Tensor:
     """Return each patient's negative log likelihood.
 
     It is a sum over the patient's own intervals and depends on no other patient, so that a
@@ -23,20 +31,19 @@ def logistic_hazard_loss(logits: Tensor, interval: Tensor, event: Tensor) -> Ten
     ----------
     logits : Tensor, shape (B, T)
         Logits of the conditional hazards.
-    interval : Tensor, shape (B,), int64
-        From `TimeGrid.discretise`: -1 for a patient censored before the first interval ended.
-        Such a patient says nothing and costs exactly 0, and so may stand for an unknown label.
-    event : Tensor, shape (B,), bool
+    exposure : Tensor, shape (B, T)
+        From `TimeGrid.exposure`. A patient without any says nothing and costs exactly 0, and so
+        may stand for an unknown label.
+    died : Tensor, shape (B, T), bool
+        Likewise.
 
     Returns
     -------
     Tensor, shape (B,)
     """
-    position = torch.arange(logits.shape[1], device=logits.device)
-    own = position <= interval[:, None]
-    target = ((position == interval[:, None]) & event[:, None]).to(logits.dtype)
+    target = died.to(logits.dtype)
     cost = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return torch.where(own, cost, 0.0).sum(dim=1)
+    return torch.where(exposure > 0, cost * exposure, 0.0).sum(dim=1)
 
 
 def survival_curve(logits: Tensor) -> Tensor:

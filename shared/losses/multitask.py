@@ -12,7 +12,7 @@ from torch.nn import functional
 from shared.losses.cox import cox_loss
 from shared.losses.logistic_hazard import logistic_hazard_loss
 from shared.tasks import SURVIVAL_TASKS, TASKS, Labels, Survival, SurvivalTask, Task
-from shared.time_grid import NONE_FINISHED, TimeGrid
+from shared.time_grid import TimeGrid
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,13 @@ def _mvi_sum(logits: Tensor, mvi: Tensor, settings: LossSettings) -> Tensor:
 
 def _hazard_sum(logits: Tensor, labels: SurvivalTargets, time_grid: TimeGrid) -> Tensor:
     known = labels.known
-    interval = torch.full(labels.months.shape, NONE_FINISHED)
-    event = torch.zeros_like(labels.event)
-    placed = time_grid.discretise(labels.months[known], labels.event[known])
-    interval[known], event[known] = map(torch.from_numpy, placed)
-    known, interval, event = _beside(logits, known, interval, event)
+    exposure = torch.zeros(len(known), time_grid.intervals, dtype=logits.dtype)
+    died = torch.zeros(exposure.shape, dtype=torch.bool)
+    share, where = time_grid.exposure(labels.months[known], labels.event[known])
+    exposure[known], died[known] = torch.from_numpy(share).to(logits.dtype), torch.from_numpy(where)
+    known, exposure, died = _beside(logits, known, exposure, died)
     told = torch.where(known[:, None], logits, 0.0)
-    return logistic_hazard_loss(told, interval, event).sum()
+    return logistic_hazard_loss(told, exposure, died).sum()
 
 
 def _cox_sum(scores: Tensor, labels: SurvivalTargets, stratum: Tensor | None) -> Tensor:

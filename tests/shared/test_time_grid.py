@@ -32,6 +32,27 @@ def test_a_time_falls_where_the_rules_say(
     assert (index.tolist(), observed.tolist()) == ([interval], [seen])
 
 
+@pytest.mark.parametrize(
+    ("months", "event", "exposure", "died"),
+    [
+        (1.0, True, [1, 0, 0], [1, 0, 0]),  # an event counts whole, whenever it fell
+        (3.0, True, [1, 0, 0], [1, 0, 0]),
+        (7.5, True, [1, 1, 1], [0, 0, 1]),
+        (12.5, True, [1, 1, 1], [0, 0, 0]),  # beyond the grid: it was survived
+        (1.0, False, [1 / 3, 0, 0], [0, 0, 0]),
+        (3.0, False, [1, 0, 0], [0, 0, 0]),
+        (7.5, False, [1, 1, 0.25], [0, 0, 0]),
+        (40.0, False, [1, 1, 1], [0, 0, 0]),
+    ],
+)
+def test_an_interval_counts_by_the_share_that_was_observed(
+    months: float, event: bool, exposure: list[float], died: list[int]
+) -> None:
+    share, where = GRID.exposure([months], [event])
+    np.testing.assert_allclose(share, [exposure], rtol=1e-12)
+    np.testing.assert_array_equal(where, np.array([died], dtype=bool))
+
+
 def pycox_labels(
     months: np.ndarray, event: np.ndarray, cuts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
