@@ -162,7 +162,7 @@ def _curve(
         survival=counts.survival[shown],
         lower=lower[shown],
         upper=upper[shown],
-        at_risk={month: round(float(counts.at_risk_at([month])[0])) for month in ticks},
+        at_risk={month: round(float(counts.remaining_at([month])[0])) for month in ticks},
         bounds=(bounds[0][shown], bounds[1][shown]),
     )
 

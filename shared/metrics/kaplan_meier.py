@@ -113,6 +113,17 @@ class SurvivalCounts:
         counts = np.concatenate([self.at_risk, [0]])
         return counts[np.searchsorted(self.times_months, np.asarray(months), side="left")]
 
+    def remaining_at(self, months: ArrayLike) -> Counts:
+        """Return the numbers at risk just after the events of given times, of their shape.
+
+        Of counts on a grid those who outlived its edges: an event counts at the end of its
+        interval, so that before the events of an edge the dead of that interval are counted too.
+        """
+        place = np.searchsorted(self.times_months, np.asarray(months), side="left")
+        here = np.append(self.times_months, np.inf)[place] == months
+        counts: Counts = self.at_risk_at(months) - here * np.append(self.events, 0)[place]
+        return counts
+
 
 def survival_counts(
     time: ArrayLike, event: ArrayLike, time_grid: TimeGrid | None = None

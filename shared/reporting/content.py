@@ -105,7 +105,7 @@ class RiskGroup:
     months, survival, lower, upper : ndarray, shape (n,)
         A step curve from (0, 1) with its 95% band, as far as follow-up is certain.
     at_risk : mapping of int to int
-        Patients at risk at some of these months.
+        Patients still at risk at some of these months, the events until then taken off.
     bounds : tuple of two ndarray, each of shape (n,), or None
         Lowest and highest that the curve of patients' exact times can be, where it is made from
         sums.

@@ -208,6 +208,19 @@ def test_curves_end_where_follow_up_does(sites: list[Site]) -> None:
             assert len(group.errors) == len(group.months)
 
 
+def test_numbers_at_risk_are_those_who_outlived_each_time(sites: list[Site]) -> None:
+    """Between two quarters of a year who died is not at risk at the second, nor counted in S."""
+    _, evidence = ask(sites)
+    (rows,) = rows_of(sites, "external")
+    (drawn,) = [g for g in risk_group_curves(evidence) if (g.task, g.cohort) == ("rfs", "external")]
+    own, event = rows.rfs, rows.rfs.event == 1
+    group = np.searchsorted(evidence.thresholds.rfs, own.risk, side="left")
+    for number, found in enumerate(drawn.groups):
+        for months, at_risk in found.at_risk.items():
+            outlived = (own.months > months) | ((own.months == months) & ~event)
+            assert at_risk == (outlived & (group == number)).sum()
+
+
 def test_one_bad_site_does_not_stop_the_evaluation(
     sites: list[Site], caplog: pytest.LogCaptureFixture
 ) -> None:

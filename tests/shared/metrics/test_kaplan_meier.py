@@ -75,6 +75,16 @@ def test_curve_and_numbers_at_risk_between_times() -> None:
     counts = survival_counts([2, 4, 6], [1, 0, 1])
     np.testing.assert_allclose(counts.survival_at([0, 1.9, 2, 5, 6, 9]), [1, 1, 2 / 3, 2 / 3, 0, 0])
     assert counts.at_risk_at([0, 2, 2.1, 4, 6, 6.1]).tolist() == [3, 3, 2, 2, 1, 0]
+    assert counts.remaining_at([0, 2, 2.1, 4, 6, 6.1]).tolist() == [3, 2, 2, 2, 0, 0]
+
+
+@given(patients)
+def test_who_remains_on_a_grid_are_those_who_outlived_its_edges(rows: list[Row]) -> None:
+    """An event between two edges counts at the later one: by then that patient is gone."""
+    (time, event), edges = columns(rows), (1.0, 2.5, 4.0)
+    found = survival_counts(time, event, TimeGrid(edges)).remaining_at([0.0, *edges, 5.0])
+    outlived = [((time > edge) | ((time == edge) & ~event)).sum() for edge in edges]
+    assert found.tolist() == [len(rows), *outlived, 0]
 
 
 def test_unknown_labels_are_left_out() -> None:

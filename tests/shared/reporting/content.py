@@ -94,7 +94,7 @@ def risk_group(label: str, scale_months: float, seed: int) -> RiskGroup:
         survival=np.concatenate([one, counts.survival]),
         lower=np.concatenate([one, lower]),
         upper=np.concatenate([one, upper]),
-        at_risk={month: int(counts.at_risk_at([month])[0]) for month in MONTHS},
+        at_risk={month: int(counts.remaining_at([month])[0]) for month in MONTHS},
     )
 
 
