@@ -90,6 +90,12 @@ class BrierCurve:
 def brier_curve(parts: Sequence[SurvivalSums], null_survival: FloatArray) -> BrierCurve | None:
     """Return Brier scores at the times they were asked for.
 
+    Of a cohort the weights 1 / G sum to its patients, those who had the event by a time and those
+    who outlived it together (Satten and Datta, Am Stat 2001;55:207). Of a resample, weighed by the
+    cohort's G, they do not: the mean is over its weights. The Kaplan-Meier curve is fitted to each
+    resample as to the cohort: it moves by as much as the weighted share of those who outlived a
+    time, which at one site is Kaplan-Meier itself; of S the score is then S (1 - S), at most 1/4.
+
     Parameters
     ----------
     parts : sequence of SurvivalSums
@@ -102,8 +108,11 @@ def brier_curve(parts: Sequence[SurvivalSums], null_survival: FloatArray) -> Bri
         return None
     error, dead, alive = np.moveaxis(np.asarray(sum(sums for sums, _ in told)), 2, 0)
     patients = np.asarray(sum(counts), dtype=np.int64)
-    null = dead * null_survival**2 + alive * (1 - null_survival) ** 2
-    return BrierCurve(ratio(error, patients), ratio(null, patients), patients)
+    weight = dead + alive
+    share = ratio(alive, weight)
+    survival = null_survival + share - share[0]
+    null = dead * survival**2 + alive * (1 - survival) ** 2
+    return BrierCurve(ratio(error, weight), ratio(null, weight), patients)
 
 
 def calibration_at(

@@ -114,6 +114,30 @@ def test_brier_scores_agree_with_scikit_survival(seed: int, sites: int) -> None:
     assert curve.patients.tolist() == [160] * len(TIMES)
 
 
+def test_intervals_of_brier_scores_are_as_wide_as_scores_of_cohorts_differ() -> None:
+    """Of 100 cohorts of 120 patients; Kaplan-Meier's own score is S (1 - S), at most 1/4.
+
+    Its slope is 0 at S = 1/2, where no bootstrap has the right width: there S is not near it.
+    """
+    cohorts = [drawn(120, seed=seed) for seed in range(100)]
+    curves = [
+        survival.brier_curve(survival_parts(rows, request(resamples=100)), null_curve(rows))
+        for rows in cohorts
+    ]
+    model = np.array([curve.model for curve in curves if curve is not None])
+    null = np.array([curve.null for curve in curves if curve is not None])
+    assert null.max() <= 0.25 + 1e-12
+    np.testing.assert_allclose(relative_width(model), 1, atol=0.2)
+    np.testing.assert_allclose(relative_width(null[:, :, [0, -1]]), 1, atol=0.2)
+
+
+def relative_width(found: np.ndarray) -> FloatArray:
+    """Return the mean width of cohorts' intervals against that of their values' 95%, by time."""
+    low, high = np.quantile(found[:, 1:], (0.025, 0.975), axis=1)
+    first, last = np.quantile(found[:, 0], (0.025, 0.975), axis=0)
+    return np.asarray((high - low).mean(axis=0) / (last - first))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> None:
     """By scikit-survival site by site, each weighed by its pairs."""
