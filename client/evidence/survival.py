@@ -170,14 +170,18 @@ def _groups(known: _Weighted, cuts: tuple[float, ...], rule: Rule) -> tuple[Foll
 
 
 def _auc(known: _Weighted, horizons: tuple[float, ...], rule: Rule) -> FloatArray:
-    """Return weighted pairs at each horizon (Uno et al., JASA 2007;102:527), shape (R, H, 2)."""
+    """Return weighted pairs at each horizon (Uno et al., JASA 2007;102:527), shape (R, H, 2).
+
+    A pair is seen where neither is censored: of a case i and a control at t with probability
+    G(T_i) G(t). Within a site G(t) cancels; over sites it does not.
+    """
     risk, weights = known.rows.risk, known.weights
     sums = np.zeros((len(weights), len(horizons), 2))
     for index, months in enumerate(horizons):
         case, control = known.cases(months), known.controls(months)
-        if not rule.allows(int(case.sum()), int(control.sum())):
+        if not _followed(case, control, rule):
             continue
-        inverse = known.inverse[case, None]
+        inverse = known.inverse[case, None] * known.inverse_at(np.array(months))
         first, second = risk[case, None], risk[None, control]
         order = ((first > second) + (first == second) / 2) * inverse
         for column, matrix in enumerate((order, inverse * np.ones_like(order))):

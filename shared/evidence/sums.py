@@ -86,8 +86,9 @@ class SurvivalSums:
     groups : tuple of FollowUpCells
         One for each risk group, along the follow-up grid: events and censorings.
     auc : ndarray, shape (R, H, 2), or None
-        At each horizon, weighted pairs of a patient who had the event and one who did not yet:
-        concordant with half of the tied, and all; 0 where withheld.
+        At each horizon, pairs of a patient who had the event and one who did not yet, by the
+        inverse probability that neither is censored: concordant with half of the tied, and all;
+        0 where withheld.
     brier : ndarray, shape (R, K, 3), or None
         At each time, the weighted squared error, the weight of patients who had the event, and
         that of those who did not; 0 where withheld.

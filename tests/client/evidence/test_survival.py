@@ -154,6 +154,30 @@ def test_auc_of_several_sites_is_that_of_the_pairs_within_them(seed: int) -> Non
         assert found.values[0] == pytest.approx(np.average(scores, weights=pairs), abs=1e-9)
 
 
+def test_auc_of_several_sites_does_not_depend_on_their_follow_up() -> None:
+    """Against all pairs within the sites, nobody censored: 0.77 at 60 months.
+
+    The model tells site 0's patients apart and hardly site 1's, of whom few are followed to 60
+    months. By 1 / G at the cases' times alone site 0's pairs would outweigh site 1's: 0.86.
+    """
+    generator = np.random.default_rng(0)
+    site, risk = np.arange(4000) % 2, generator.normal(size=4000)
+    death = generator.exponential(50 * np.exp(np.where(site == 0, -1.5, -0.3) * risk))
+    long, short = generator.uniform(55, 90, 4000), generator.uniform(2, 70, 4000)
+    left = np.where(site == 0, long, short)
+    rows = Rows(site, np.minimum(death, left), death <= left, risk, np.ones((4000, 28)))
+    parts = survival_parts(rows, request())
+    for index, months in enumerate(HORIZONS):
+        concordant = pairs = 0
+        for own in by_site(rows):
+            case, control = risk[own & (death <= months)], risk[own & (death > months)]
+            concordant += (case[:, None] > control).sum()
+            pairs += len(case) * len(control)
+        found = survival.auc_at(parts, index)
+        assert found is not None
+        assert found.values[0] == pytest.approx(concordant / pairs, abs=0.03)
+
+
 @pytest.mark.parametrize("sites", [1, 3])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calibration_adds_up_to_lifelines(seed: int, sites: int) -> None:
