@@ -7,6 +7,7 @@ coordinator's would code times in weights, one digit each, and read them from th
 censoring differs between institutions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -106,11 +107,11 @@ def survival_sums(
     curves = predictions.survival[rows.known] if len(curve_months) else None
     brier, brier_patients = None, None
     calibration: tuple[Cells, ...] = ()
-    if curves is not None and curves.shape[1]:
+    if curves is not None and curves.shape[1] and request.brier_months:
         at = curves_at(curves, curve_months, request.brier_months)
-        brier, brier_patients = _brier(known, at, request.brier_months, rule)
-        at = curves_at(curves, curve_months, request.horizons_months)
-        calibration = _calibration(known, at, request.horizons_months, rule)
+        predicted = dict(zip(request.brier_months, at.T, strict=True))
+        brier, brier_patients = _brier(known, predicted, rule)
+        calibration = _calibration(known, predicted, request.horizons_months, rule)
     return SurvivalSums(
         labelled=patients,
         pairs=pairs,
@@ -126,10 +127,20 @@ def survival_sums(
 def curves_at(
     curves: FloatArray, curve_months: tuple[float, ...], months: tuple[float, ...]
 ) -> FloatArray:
-    """Return predicted survival at given times, shape (n, len(months)), linear between edges."""
+    """Return predicted survival at given times, shape (n, len(months)), linear between edges.
+
+    Raises
+    ------
+    ValueError
+        A time beyond the last edge: there nothing is predicted.
+    """
+    if max(months, default=0.0) > curve_months[-1]:
+        raise ValueError(f"predicted curves end at {curve_months[-1]:g} months, asked {months}")
     known = np.concatenate([np.ones((len(curves), 1)), curves], axis=1)
     edges = (0.0, *curve_months)
-    return np.array([np.interp(months, edges, curve) for curve in known]).reshape(-1, len(months))
+    return np.array([np.interp(months, edges, curve) for curve in known]).reshape(
+        len(known), len(months)
+    )
 
 
 def _risk(rows: SurvivalRows, rule: Rule) -> Cells:
@@ -190,39 +201,46 @@ def _auc(known: _Weighted, horizons: tuple[float, ...], rule: Rule) -> FloatArra
 
 
 def _brier(
-    known: _Weighted, survival: FloatArray, times: tuple[float, ...], rule: Rule
+    known: _Weighted, predicted: Mapping[float, FloatArray], rule: Rule
 ) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Return weighted squared errors (Graf et al., Stat Med 1999;18:2529), shape (R, K, 3)."""
-    sums = np.zeros((len(known.weights), len(times), 3))
-    patients = np.zeros(len(times), dtype=np.int64)
-    for index, months in enumerate(times):
+    """Return weighted squared errors (Graf et al., Stat Med 1999;18:2529), shape (R, K, 3).
+
+    Of survival predicted at K times, by the month.
+    """
+    sums = np.zeros((len(known.weights), len(predicted), 3))
+    patients = np.zeros(len(predicted), dtype=np.int64)
+    for index, (months, survival) in enumerate(predicted.items()):
         case, control = known.cases(months), known.controls(months)
         if not _followed(case, control, rule):
             continue
         dead = case * known.inverse
         alive = control * known.inverse_at(np.array(months))
-        error = dead * survival[:, index] ** 2 + alive * (1 - survival[:, index]) ** 2
+        error = dead * survival**2 + alive * (1 - survival) ** 2
         sums[:, index] = known.weights @ np.stack([error, dead, alive], axis=1)
         patients[index] = len(case)
     return sums, patients
 
 
 def _calibration(
-    known: _Weighted, survival: FloatArray, horizons: tuple[float, ...], rule: Rule
+    known: _Weighted,
+    survival: Mapping[float, FloatArray],
+    horizons: tuple[float, ...],
+    rule: Rule,
 ) -> tuple[Cells, ...]:
     """Return patients, predictions and weighted events by predicted probability.
 
     An event weighs the mean of enough events of about its prediction: its own weight would tell
-    when the only one of a cell had it. Of nobody at a horizon that too few were followed to: who
-    was censored has no stand-in there, and would count as alive.
+    when the only one of a cell had it. Of nobody at a horizon that the predicted curves do not
+    reach, or that too few were followed to: who was censored has no stand-in there, and would
+    count as alive.
     """
     cells = []
-    for index, months in enumerate(horizons):
+    for months in horizons:
         case, control = known.cases(months), known.controls(months)
-        if not _followed(case, control, rule):
+        if months not in survival or not _followed(case, control, rule):
             cells.append(Cells(np.zeros(1, np.int64), np.zeros((1, 1, 3))))
             continue
-        predicted = 1 - survival[:, index]
+        predicted = 1 - survival[months]
         position = PROBABILITY.position(predicted)
         patients = np.bincount(position, minlength=PROBABILITY.bins)
         starts = merged_starts(patients, rule.minimum_count)

@@ -92,13 +92,13 @@ def hazard_ratio(parts: Sequence[SurvivalSums], request: EvidenceRequest) -> Est
 def horizon_estimates(
     parts: Sequence[SurvivalSums], request: EvidenceRequest, follow_up: SurvivalCounts | None
 ) -> dict[float, HorizonEstimates]:
-    """Return AUC and Brier scores at every horizon, by months."""
+    """Return AUC at every horizon, and Brier scores at those that curves reach, by months."""
     curve = _brier(parts, request, follow_up)
     estimates = {}
     for index, months in enumerate(request.horizons_months):
-        at = request.brier_months.index(months)
         model = null = _estimate(None, parts)
-        if curve is not None and curve.patients[at]:
+        at = request.brier_months.index(months) if months in request.brier_months else None
+        if curve is not None and at is not None and curve.patients[at]:
             patients = int(curve.patients[at])
             model = percentile_estimate(curve.model[:, at], n=patients)
             null = percentile_estimate(curve.null[:, at], n=patients)

@@ -51,9 +51,11 @@ class EvidenceRequest:
     follow_up : TimeGrid
         The common grid of follow-up.
     horizons_months : tuple of float
-        Times of AUC, Brier score and calibration; edges of `follow_up`.
+        Times of AUC, and of Brier score and calibration if they are in `brier_months`; edges of
+        `follow_up`.
     brier_months : tuple of float
-        Times over which the Brier score is integrated; edges of `follow_up`.
+        Times at which predicted curves are judged, over which the Brier score is integrated; edges
+        of `follow_up`. None where no curve reaches a horizon.
     resamples : int
         B, of each site's bootstrap; 0 for none.
     thresholds : Thresholds or None
@@ -93,9 +95,10 @@ def follow_up_grid(plan: Plan) -> TimeGrid:
 def brier_months(plan: Plan) -> tuple[float, ...]:
     """Return where predicted curves are compared: the plan's edges between the horizons' ends.
 
-    Of these the quarters of a year, however fine the plan's grid.
+    Of these the quarters of a year, however fine the plan's grid; and the horizons that are not
+    beyond its last edge, where the curves end.
     """
-    first, last = HORIZONS_MONTHS[0], HORIZONS_MONTHS[-1]
+    first, last = HORIZONS_MONTHS[0], min(HORIZONS_MONTHS[-1], plan.time_grid.edges_months[-1])
     quarters = set(follow_up_grid(plan).edges_months)
-    inside = [e for e in plan.time_grid.edges_months if first <= e <= last and e in quarters]
-    return tuple(sorted({*inside, *HORIZONS_MONTHS}))
+    inside = quarters.intersection(plan.time_grid.edges_months)
+    return tuple(sorted(t for t in inside.union(HORIZONS_MONTHS) if first <= t <= last))

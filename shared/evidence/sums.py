@@ -96,7 +96,8 @@ class SurvivalSums:
         Patients behind `brier` at each time; 0 where withheld.
     calibration : tuple of Cells
         One for each horizon, along `shared.evidence.axes.PROBABILITY` of the predicted event:
-        patients, sum of predictions, weight of those who had the event; of nobody where withheld.
+        patients, sum of predictions, weight of those who had the event; of nobody where withheld,
+        and where the predicted curves do not reach.
     """
 
     labelled: int | None = 0

@@ -24,7 +24,7 @@ from server.evidence import (
     first_request,
 )
 from server.outputs import folder_name, write_set_aside_counts
-from server.report import risk_group_curves
+from server.report import calibration_curves, horizon_scores, risk_group_curves
 from server.roll import Roll
 from shared.evidence.description import Description
 from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
@@ -101,11 +101,14 @@ def grid_of(sites: list[Site]) -> InProcessGrid:
     return InProcessGrid(build_client_app(site_of), [site.name for site in sites])
 
 
-def ask(sites: list[Site], resamples: int = 10) -> tuple[tuple[Description, ...], ModelEvidence]:
+def ask(
+    sites: list[Site], resamples: int = 10, plan: Plan = PLAN
+) -> tuple[tuple[Description, ...], ModelEvidence]:
     grid = grid_of(sites)
     nodes = Roll().present(grid)
-    descriptions, _ = ask_for_descriptions(grid, nodes, PLAN)
-    evidence = ask_for_evidence(grid, nodes, PLAN, WEIGHTS, descriptions, resamples=resamples)
+    weights = small_weights(plan)
+    descriptions, _ = ask_for_descriptions(grid, nodes, plan)
+    evidence = ask_for_evidence(grid, nodes, plan, weights, descriptions, resamples=resamples)
     return descriptions, evidence
 
 
@@ -221,6 +224,24 @@ def test_numbers_at_risk_are_those_who_outlived_each_time(sites: list[Site]) -> 
             assert at_risk == (outlived & (group == number)).sum()
 
 
+@pytest.mark.parametrize(
+    ("edges", "judged"), [((12.0, 24.0, 36.0), (12, 24, 36)), ((5.0, 10.0), ())]
+)
+def test_curves_are_judged_as_far_as_they_reach(
+    sites: list[Site], edges: tuple[float, ...], judged: tuple[int, ...]
+) -> None:
+    """Ranks of risks are judged at any time; nothing was predicted beyond the plan's last edge."""
+    _, evidence = ask(sites, plan=replace(PLAN, time_grid=TimeGrid(edges)))
+    own = [s for s in horizon_scores(evidence) if (s.task, s.cohort) == ("os", "internal")]
+    assert [s.months for s in own] == [12, 24, 36, 60]
+    assert [s.months for s in own if s.brier.value is not None] == list(judged)
+    assert [s.months for s in own if s.null_brier.value is not None] == list(judged)
+    assert own[-1].auc.value is not None
+    assert (evidence.metrics()["internal"]["os_ibs"].value is not None) is bool(judged)
+    shown = {curve.horizon_months for curve in calibration_curves(evidence)} - {None}
+    assert shown == set(judged)
+
+
 def test_one_bad_site_does_not_stop_the_evaluation(
     sites: list[Site], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -277,6 +298,13 @@ def test_times_of_a_coordinators_own_are_refused(
             [Message(content, node, f"{MessageType.EVALUATE}.{EVIDENCE}")]
         )
     assert reply.error.code == ErrorCode.POLICY_REFUSED
+
+
+def test_a_time_beyond_the_curves_is_of_no_run() -> None:
+    short = replace(PLAN, time_grid=TimeGrid((12.0, 24.0, 36.0)))
+    asked = first_request(short)
+    assert asked.fits(short)
+    assert not replace(asked, brier_months=(12.0, 24.0, 36.0, 60.0)).fits(short)
 
 
 def test_a_finer_plan_makes_no_finer_evidence() -> None:

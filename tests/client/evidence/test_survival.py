@@ -87,6 +87,14 @@ def by_site(rows: Rows) -> list[np.ndarray]:
     return [rows.site == number for number in np.unique(rows.site)]
 
 
+def test_a_curve_is_not_continued_beyond_its_end() -> None:
+    curves = np.array([[0.9, 0.5]])
+    assert curves_at(curves, (12.0, 36.0), (0.0, 6.0, 24.0, 36.0)).tolist() == [[1, 0.95, 0.7, 0.5]]
+    assert curves_at(curves, (12.0, 36.0), ()).shape == (1, 0)
+    with pytest.raises(ValueError, match="end at 36 months"):
+        curves_at(curves, (12.0, 36.0), (24.0, 60.0))
+
+
 @pytest.mark.parametrize("sites", [1, 4])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_brier_scores_agree_with_scikit_survival(seed: int, sites: int) -> None:
