@@ -9,6 +9,7 @@ from server.checkpoint import Checkpoint
 from server.federation import best_weights
 from shared.metrics.predictions import Predictions
 from shared.reporting.content import ActivationSample
+from shared.reporting.estimates import percent_text
 from shared.results import Cohort
 from shared.tasks import PHASES, TUMOUR_LABEL
 from simulation.evaluation import Evaluated, load_model
@@ -74,9 +75,9 @@ def _sample(
 
 
 def _caption(rows: Predictions, index: int, settings: SimulationSettings) -> str:
-    parts = [f"MVI {rows.mvi_probability[index]:.0%}"]
+    parts = [f"MVI {percent_text(rows.mvi_probability[index])}"]
     edges = settings.time_grid_months
     if rows.os.survival.shape[1] and HORIZON_MONTHS in edges:
         survival = rows.os.survival[index, edges.index(HORIZON_MONTHS)]
-        parts.append(f"alive at 3 years {survival:.0%}")
+        parts.append(f"alive at 3 years {percent_text(survival)}")
     return "Predicted: " + ", ".join(parts)

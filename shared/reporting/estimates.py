@@ -6,6 +6,9 @@ from shared.reporting.names import is_one_site
 from shared.results import METRICS, Cohort, Estimate, Metric, Results
 
 NOT_AVAILABLE = "not available"
+_HALF_A_PERCENT = 0.005
+# Sums of weights may miss the whole by less.
+_SHARE_DIGITS = 9
 # What a simulation adds to the federation's row: its rivals are judged from patients' rows.
 _FROM_ROWS: dict[Metric, Metric] = {
     "os_c_index": "os_c_index_rows",
@@ -68,6 +71,16 @@ def in_words(estimate: Estimate | None) -> str:
     """Return an estimate with its interval: ``0.712 (0.621 to 0.788)``."""
     interval = interval_text(estimate)
     return f"{value_text(estimate)} ({interval})" if interval else value_text(estimate)
+
+
+def percent_text(share: float) -> str:
+    """Return a share in per cent: ``13%``; ``<1%`` and ``>99%`` where 0% or 100% were not true."""
+    whole = round(float(share), _SHARE_DIGITS)
+    if 0 < whole <= _HALF_A_PERCENT:
+        return "<1%"
+    if 1 - _HALF_A_PERCENT <= whole < 1:
+        return ">99%"
+    return f"{whole:.0%}"
 
 
 def p_value_text(p: float | None) -> str:

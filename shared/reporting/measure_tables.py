@@ -12,7 +12,14 @@ from shared.reporting.content import (
     RiskGroups,
     Summary,
 )
-from shared.reporting.estimates import find, interval_text, judged, p_value_text, value_text
+from shared.reporting.estimates import (
+    find,
+    interval_text,
+    judged,
+    p_value_text,
+    percent_text,
+    value_text,
+)
 from shared.reporting.names import COHORT_NAMES, TASK_NAMES, TASK_SHORT_NAMES, printable
 from shared.reporting.tables import Cell, Group, Row, Table
 from shared.results import Cohort, Estimate, Metric
@@ -210,7 +217,7 @@ def _share(sums: ActivationShares, found: float, chance: float) -> Cell:
     mean, volume = sums.mean(found), sums.mean(chance)
     if mean is None or volume is None:
         return Cell(_DASH)
-    return Cell(f"{mean:.0%}", f"chance {volume:.0%}")
+    return Cell(percent_text(mean), f"chance {percent_text(volume)}")
 
 
 def _patients(item: Hidden) -> str:
@@ -241,7 +248,7 @@ def _value(summary: Summary, row: Characteristic) -> str:
         spread = "" if summary.deviation is None else f" ± {summary.deviation:.{digits}f}"
         return f"{summary.mean:.{digits}f}{spread}"
     if summary.count is not None and summary.patients:
-        return f"{summary.count} ({summary.count / summary.patients:.0%})"
+        return f"{summary.count} ({percent_text(summary.count / summary.patients)})"
     # Sums of a measure do not tell nobody from too few.
     return _DASH if row.unit or summary.patients == 0 else FEW
 

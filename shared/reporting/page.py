@@ -35,9 +35,10 @@ SECTIONS = {
     "again": "Run it again",
 }
 _DECISION = (
-    "How to read it: net benefit is the share of patients rightly acted on, less those wrongly"
-    " acted on, weighted by the probability from which one acts. Where the model's line is the"
-    " highest, acting on it does more good than acting on everybody or on nobody."
+    "How to read it: net benefit is the share of patients rightly acted on, less the share wrongly"
+    " acted on times the odds p / (1 - p) of the probability p from which one acts. Where the"
+    " model's line is the highest, acting on it does more good than acting on everybody or on"
+    " nobody."
 )
 
 

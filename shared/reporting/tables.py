@@ -11,6 +11,7 @@ from shared.reporting.estimates import (
     interval_text,
     judged,
     patients,
+    percent_text,
     single_sites,
     value_text,
     whole_federation,
@@ -177,7 +178,7 @@ def threshold_table(curves: Sequence[RocCurve]) -> Table:
         rates = (NOT_AVAILABLE, NOT_AVAILABLE)
         if curve.chosen is not None:
             false_positive_rate, sensitivity = curve.chosen
-            rates = (f"{sensitivity:.0%}", f"{1 - false_positive_rate:.0%}")
+            rates = (percent_text(sensitivity), percent_text(1 - false_positive_rate))
         rows.append(Row(COHORT_NAMES[curve.cohort], tuple(Cell(rate) for rate in rates)))
     return Table(
         name="threshold",
@@ -274,7 +275,7 @@ def _of(part: int | None, whole: int | None) -> Cell:
         return Cell(_count(None))
     if part is None:
         return Cell(f"{_count(None)} of {whole}")
-    return Cell(f"{part} of {whole}", f"{part / whole:.0%}") if whole else Cell("none known")
+    return Cell(f"{part} of {whole}", percent_text(part / whole)) if whole else Cell("none known")
 
 
 def _median(value: float | None, digits: int) -> Cell:

@@ -9,6 +9,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from shared.reporting import drawing
 from shared.reporting.content import CalibrationCurve
+from shared.reporting.estimates import percent_text
 from shared.reporting.names import COHORT_NAMES
 from shared.reporting.palette import BLUE, GREY, ORANGE, PAPER
 from shared.reporting.svg import inline_svg
@@ -106,7 +107,8 @@ def _description(panels: dict[Key, list[CalibrationCurve]]) -> str:
     for key, curves in panels.items():
         for curve in curves:
             points = [
-                f"{predicted:.0%} predicted, {min(observed, 1):.0%} observed (n = {n})"
+                f"{percent_text(predicted)} predicted,"
+                f" {percent_text(min(observed, 1))} observed (n = {n})"
                 for predicted, observed, n in zip(
                     curve.predicted, curve.observed, curve.patients, strict=True
                 )

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from shared.reporting import drawing
 from shared.reporting.content import RiskGroup, RiskGroups
-from shared.reporting.estimates import p_value_text
+from shared.reporting.estimates import p_value_text, percent_text
 from shared.reporting.names import COHORT_NAMES, TASK_NAMES
 from shared.reporting.palette import BLUE, CYCLE, DASHES, GREY, INK, RED
 from shared.reporting.svg import inline_svg
@@ -117,5 +117,5 @@ def _told(group: RiskGroup) -> str:
     points = []
     for month, at_risk in group.at_risk.items():
         step = max(int(np.searchsorted(group.months, month, side="right")) - 1, 0)
-        points.append(f"{group.survival[step]:.0%} at {month} months ({at_risk} at risk)")
+        points.append(f"{percent_text(group.survival[step])} at {month} months ({at_risk} at risk)")
     return f"{group.label}: {', '.join(points)}."

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from shared.reporting import figures
-from shared.reporting.content import ActivationSample, RiskGroup, RiskGroups
+from shared.reporting.content import ActivationSample, CalibrationCurve, RiskGroup, RiskGroups
+from shared.reporting.estimates import percent_text
 from shared.reporting.palette import BLUE, PALETTE
 from shared.reporting.svg import inline_svg
 from tests.shared.reporting.content import estimates, report_content, risk_group, rounds, site
@@ -100,6 +101,36 @@ def test_survival_is_told_to_those_who_cannot_see_it() -> None:
     # A step at 30 months counts at 30 months.
     told = "Low: 100% at 0 months (10 at risk), 80% at 12 months (8 at risk), 50% at 30 months"
     assert told in drawn
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0.0, "0%"),
+        (0.004, "<1%"),
+        (0.005, "<1%"),
+        (0.006, "1%"),
+        (0.126, "13%"),
+        (0.994, "99%"),
+        (0.996, ">99%"),
+        (1.0, "100%"),
+        (1 - 1e-15, "100%"),
+        (1e-15, "0%"),
+    ],
+)
+def test_nobody_and_everybody_are_told_for_certain_only_where_they_are(
+    share: float, told: str
+) -> None:
+    assert percent_text(share) == told
+
+
+def test_a_survival_that_is_not_nought_is_not_told_as_nought() -> None:
+    group = replace(NOBODY, label="High", survival=np.array([0.004]), at_risk={0: 3})
+    drawn = figures.kaplan_meier(RiskGroups("os", "external", (group,), None))
+    assert "&lt;1% at 0 months" in drawn
+    point = np.array([0.998]), np.array([0.002]), np.array([9])
+    drawn = figures.calibration([CalibrationCurve("os", "external", 12.0, *point)])
+    assert "&gt;99% predicted, &lt;1% observed (n = 9)" in drawn
 
 
 def test_the_roc_names_its_area() -> None:

@@ -164,6 +164,11 @@ def test_numbers_that_a_site_does_not_tell_are_few_and_never_zero(tmp_path: Path
     assert "at least 0 used" in text
 
 
+def test_net_benefit_weighs_harm_by_the_odds_as_it_is_computed(text: str) -> None:
+    """Vickers and Elkin, Med Decis Making 2006;26:565."""
+    assert "acted on times the odds p / (1 - p) of the probability p" in text
+
+
 def test_maps_are_told_against_chance(text: str) -> None:
     # 20 and 40 summed over 80 patients; volume 4 and 16.
     assert table(text, "activation").words[-5:] == ["80", "25%", "chance 5%", "50%", "chance 20%"]
