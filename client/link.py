@@ -178,6 +178,18 @@ def ask_health(link: LinkSettings) -> Health:
         connection.close()
 
 
+def why_unreachable(link: LinkSettings) -> str:
+    """Return what stands between this site and the link, as far as it can be seen from here."""
+    try:
+        resolve(link)
+        status = ask_health(link).status
+    except LinkError as error:
+        return str(error)
+    if status != HTTP_OK:
+        return f"the coordinator's health answers {status}: wait, or ask whether its link runs"
+    return "the coordinator's health is good by now"
+
+
 def _health(status: int, date: str | None, certificate: Mapping[str, object]) -> Health:
     now = datetime.now(UTC)
     # A coordinator that does not say the time cannot be compared with: taken as equal.

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from flwr.supercore.constant import TASK_TYPE_TO_COMMAND, TaskType
 
 from client.launcher import SERVE
-from client.link import Admission, ask_admission
+from client.link import Admission, ask_admission, why_unreachable
 from client.site_file import NODE_CONFIG_KEY, LinkSettings, SiteFile
 from shared.config import ConfigurationError
 from shared.secret_file import write_secret
@@ -89,25 +89,31 @@ def await_admission(
     link: LinkSettings,
     stop: StopRequest,
     ask: Callable[[LinkSettings], Admission] = ask_admission,
+    explain: Callable[[LinkSettings], str] = why_unreachable,
 ) -> None:
     """Wait until the link would take this site.
 
-    A link that cannot be reached is waited for without an end; so is a place that a node still
-    holds which was cut off, for it is given back within two heartbeats (a minute). A key that is
-    not known is borne for the site's patience.
+    A link that cannot be reached is waited for without an end, and why it cannot be is told; so is
+    a place that a node still holds which was cut off, for it is given back within two heartbeats
+    (a minute). A key that is not known is borne for the site's patience.
 
     Raises
     ------
     NotAdmittedError
     """
-    last, since = None, time.monotonic()
+    last, told, since = None, "", time.monotonic()
     while stop.signal is None:
         answer = ask(link)
         if answer is Admission.FREE:
             return
         if answer is not last:
-            logger.warning("%s: %s; asked again until that changes", link.address, answer.value)
             last, since = answer, time.monotonic()
+        found = answer.value
+        if answer is Admission.UNREACHABLE:
+            found = f"{found} ({explain(link)})"
+        if found != told:
+            logger.warning("%s: %s; asked again until that changes", link.address, found)
+            told = found
         if answer is Admission.UNKNOWN_KEY and time.monotonic() - since > link.patience_s:
             raise NotAdmittedError(
                 f"{link.address} has refused this site's key for {link.patience_s:.0f} s: send"

@@ -26,6 +26,7 @@ from client.link import (
     key_fingerprint,
     read_key,
     resolve,
+    why_unreachable,
 )
 from client.site_file import LinkSettings, SiteFile, prepare_own
 from shared.app_bundle import bundle_hash
@@ -132,9 +133,7 @@ def _admission(link: LinkSettings) -> Finding:
     if answer is Admission.UNKNOWN_KEY:
         todo = f"send {link.key.name}.pub to the coordinator, and have it registered"
         return Finding("admission", "bad", answer.value, todo)
-    return Finding(
-        "admission", "bad", answer.value, "ask whether the coordinator's link is running"
-    )
+    return Finding("admission", "bad", answer.value, why_unreachable(link))
 
 
 def _policy(site: SiteFile) -> Finding:

@@ -6,7 +6,7 @@ the coordinator and signs the link's, which only the proxy and the coordinator's
 
 import datetime
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from shared.secret_file import write_secret
 AUTHORITY_DAYS = 3650
 # A clock that is a little behind must not find a certificate that is not valid yet.
 BACKDATED = datetime.timedelta(hours=1)
+WARNING_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,35 @@ def make_server_certificate(
         .sign(issuer_key, hashes.SHA384())
     )
     _write(pair, certificate, key)
+
+
+def hosts_of(certificate: Path) -> set[str]:
+    """Return the DNS names and IP addresses that a certificate holds for."""
+    read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return {*names.get_values_for_type(x509.DNSName), *map(str, addresses)}
+
+
+def expiring(certificates: Iterable[Path]) -> list[str]:
+    """Say of each certificate that expires within 60 days, or has expired, what to do about it.
+
+    One that cannot be read is passed over: whoever needs it says so.
+    """
+    told = []
+    for path in certificates:
+        try:
+            end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        except (OSError, ValueError):
+            continue
+        days = (end - datetime.datetime.now(datetime.UTC)).days
+        if days < WARNING_DAYS:
+            when = f"expires in {days} days" if days >= 0 else "has expired"
+            told.append(
+                f"{path}: this certificate {when} ({end:%Y-%m-%d}): make a new one with"
+                " server/provision.py action=renew, and restart the proxy and the link"
+            )
+    return told
 
 
 def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:

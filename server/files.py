@@ -24,7 +24,7 @@ def write_layout(settings: CoordinatorSettings, layout: Layout) -> list[Path]:
     files = [
         _write(layout.nginx_config, nginx_config(settings, layout)),
         _write(layout.flwr_home / "config.toml", connection(settings, layout)),
-        _write(layout.script, _script(settings), mode=0o700),
+        _write(layout.script, _script(layout), mode=0o700),
     ]
     units = systemd_units(settings, layout)
     return files + [_write(layout.units / name, text) for name, text in units.items()]
@@ -102,22 +102,12 @@ def key_fingerprint(public_key: bytes) -> str:
     return sha256(public_key).hexdigest()[:16]
 
 
-def _script(settings: CoordinatorSettings) -> str:
-    values = {
-        "home": settings.home.resolve(),
-        "names": f"[{','.join(settings.names)}]",
-        "addresses": f"[{','.join(settings.addresses)}]",
-        "port": settings.port,
-        "link_port": settings.link_port,
-        "nginx": settings.nginx,
-        "user": settings.user,
-    }
-    overrides = " ".join(shlex.quote(f"{key}={value}") for key, value in values.items())
-    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'server/provision.py'))}"
+def _script(layout: Layout) -> str:
+    command = (sys.executable, str(ROOT / "server/provision.py"), "action=start", "home=.")
     return (
         "#!/bin/sh\n"
         "# All of the coordinator's processes in this terminal, for trials; Ctrl-C ends them.\n"
-        f"exec {command} action=start {overrides}\n"
+        f"cd {shlex.quote(str(layout.home))} && exec {shlex.join(command)}\n"
     )
 
 

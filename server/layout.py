@@ -55,7 +55,10 @@ class CoordinatorSettings:
 
     def __post_init__(self) -> None:
         if not self.names and not self.addresses:
-            raise ValueError("give names or addresses: the sites must be able to reach the proxy")
+            raise ValueError(
+                "give names or addresses by which the sites reach this machine, such as"
+                " 'names=[fl.example.org]'; they are kept for later actions"
+            )
         for name in self.names:
             if not _DNS_NAME.fullmatch(name):
                 raise ValueError(f"names: {name!r} is not a DNS name in lower case")
@@ -69,9 +72,14 @@ class CoordinatorSettings:
             raise ValueError("certificate_days must be at least 1")
 
     @property
+    def hosts(self) -> list[str]:
+        """Names and addresses, as a certificate tells them."""
+        return [*self.names, *(str(ipaddress.ip_address(each)) for each in self.addresses)]
+
+    @property
     def public_address(self) -> str:
         """What a site dials, as host:port."""
-        host = [*self.names, *self.addresses][0]
+        host = self.hosts[0]
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
@@ -91,6 +99,11 @@ class Layout:
     """
 
     home: Path
+
+    @property
+    def settings(self) -> Path:
+        """What the coordinator was set up with."""
+        return self.home / "settings.yaml"
 
     @property
     def site_authority(self) -> KeyPair:

@@ -3,7 +3,7 @@
 ``init`` makes authorities, certificates and the layout; ``start`` runs it in a terminal; ``kit``
 writes what a site is handed; ``add``, ``list``, ``revoke`` and ``replace`` keep the superlink's
 list of sites; ``renew`` makes new server certificates; ``layout`` rewrites the generated files;
-``bundle`` prints the hash of the app.
+``bundle`` prints the hash of the app. What ``init`` was told is kept in the home.
 """
 
 import secrets
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from server.certificates import make_authority, make_server_certificate
+from server.certificates import expiring, hosts_of, make_authority, make_server_certificate
 from server.files import ROOT, fingerprint, key_fingerprint, write_kit, write_layout
+from server.kept import keep, read_kept
 from server.layout import LINK_NAME, LOOPBACK, CoordinatorSettings, Layout, services
 from server.registry import (
     SITE_NAME,
@@ -53,11 +56,14 @@ class Request:
         Whose, for ``kit``, ``add``, ``revoke`` and ``replace``.
     public_key : Path or None
         What the site sent, for ``add`` and ``replace``.
+    drop_names : bool
+        Whether ``renew`` may make a certificate that holds for fewer names than the one in use.
     """
 
     action: Action
     site: str | None = None
     public_key: Path | None = None
+    drop_names: bool = False
 
     @property
     def named_site(self) -> str:
@@ -87,6 +93,15 @@ class Coordinator:
         """Print a line as it is."""
         self.console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
+    def keep(self) -> None:
+        """Keep the settings for later actions; say which of them are others than before."""
+        changed = keep(self.settings, self.layout)
+        if changed:
+            self.tell(
+                f"{self.layout.settings}: {', '.join(changed)} changed: action=layout writes the"
+                " generated files by it, action=renew the certificates; then restart"
+            )
+
 
 def init(coordinator: Coordinator, request: Request) -> None:
     """Make authorities, certificates, secret and layout; never over existing ones."""
@@ -101,6 +116,7 @@ def init(coordinator: Coordinator, request: Request) -> None:
     make_authority(layout.site_authority, "hepafed site authority")
     make_authority(layout.internal_authority, "hepafed internal authority")
     write_secret(layout.executor_secret, secrets.token_hex(SECRET_BYTES).encode())
+    coordinator.keep()
     renew(coordinator, request)
     layout_files(coordinator, request)
 
@@ -108,7 +124,8 @@ def init(coordinator: Coordinator, request: Request) -> None:
 def renew(coordinator: Coordinator, request: Request) -> None:
     """Make new server certificates under the authorities that are there."""
     settings, layout = coordinator.settings, coordinator.layout
-    _require_init(layout)
+    if not request.drop_names:
+        _require_the_same_names(settings, layout)
     make_server_certificate(
         layout.proxy,
         layout.site_authority,
@@ -124,7 +141,7 @@ def renew(coordinator: Coordinator, request: Request) -> None:
         days=settings.certificate_days,
     )
     coordinator.tell(
-        f"Certificates for {', '.join([*settings.names, *settings.addresses])}, valid"
+        f"Certificates for {', '.join(settings.hosts)}, valid"
         f" {settings.certificate_days} days: restart the proxy and the link to use them."
     )
     coordinator.tell(f"Authority for the sites: {fingerprint(layout.site_authority.certificate)}")
@@ -132,26 +149,27 @@ def renew(coordinator: Coordinator, request: Request) -> None:
 
 def layout_files(coordinator: Coordinator, request: Request) -> None:
     """Write what is generated from the configuration."""
-    _require_init(coordinator.layout)
     for path in write_layout(coordinator.settings, coordinator.layout):
         coordinator.tell(f"wrote {path}")
 
 
 def start(coordinator: Coordinator, request: Request) -> None:
     """Run the link, its executor and the proxy in the foreground until a signal comes."""
-    _require_init(coordinator.layout)
     if not coordinator.settings.nginx.is_file():
         raise ProvisionError(f"{coordinator.settings.nginx}: no such program; install nginx")
+    coordinator.keep()
     with stop_on_signals() as stop:
         supervise(services(coordinator.settings, coordinator.layout), stop)
 
 
 def kit(coordinator: Coordinator, request: Request) -> None:
     """Write a site's kit."""
-    _require_init(coordinator.layout)
-    folder = write_kit(
-        coordinator.settings, coordinator.layout, request.named_site, bundle_hash(ROOT)
-    )
+    settings, layout = coordinator.settings, coordinator.layout
+    if settings.hosts[0] not in hosts_of(layout.proxy.certificate):
+        raise ProvisionError(
+            f"the proxy's certificate does not hold for {settings.hosts[0]}: run action=renew first"
+        )
+    folder = write_kit(settings, layout, request.named_site, bundle_hash(ROOT))
     coordinator.tell(f"wrote {folder}: hand it to {request.named_site}; nothing in it is secret")
 
 
@@ -184,18 +202,16 @@ def revoke(coordinator: Coordinator, request: Request) -> None:
 
 
 def list_sites(coordinator: Coordinator, request: Request) -> None:
-    """Print the sites that may join."""
+    """Print the sites that may join, and which certificates expire."""
+    layout = coordinator.layout
+    for warning in expiring([layout.proxy.certificate, layout.link.certificate]):
+        coordinator.tell(warning)
     with open_registry(coordinator.settings, coordinator.layout) as registry:
         sites = registry.sites()
     table = Table("site", "status", "key", "node")
     for site in sites:
         table.add_row(site.name, site.status, key_fingerprint(site.public_key), str(site.node_id))
     coordinator.console.print(table)
-
-
-def print_bundle(coordinator: Coordinator, request: Request) -> None:
-    """Print the hash of this checkout's app, which the sites compare with theirs."""
-    coordinator.tell(bundle_hash(ROOT))
 
 
 ACTIONS: dict[Action, Callable[[Coordinator, Request], None]] = {
@@ -208,7 +224,6 @@ ACTIONS: dict[Action, Callable[[Coordinator, Request], None]] = {
     "revoke": revoke,
     "replace": replace,
     "renew": renew,
-    "bundle": print_bundle,
 }
 
 
@@ -217,28 +232,59 @@ def _require_init(layout: Layout) -> None:
         raise ProvisionError(f"{layout.home} holds no authority: run action=init first")
 
 
+def _require_the_same_names(settings: CoordinatorSettings, layout: Layout) -> None:
+    """Refuse a certificate that would lock out sites which the one in use lets in."""
+    if not layout.proxy.certificate.exists():
+        return
+    lost = sorted(hosts_of(layout.proxy.certificate) - set(settings.hosts))
+    if lost:
+        raise ProvisionError(
+            f"the certificate in use holds for {', '.join(lost)}, the new one would not: sites"
+            " that dial it would be locked out. Give every name (names=[...]) and address, or"
+            " drop_names=true where no site dials it any more"
+        )
+
+
 def _keep(layout: Layout, site: str, key: bytes) -> None:
     """Keep a copy of what was registered, so that a lost database can be made again."""
     layout.public_keys.mkdir(parents=True, exist_ok=True)
     (layout.public_keys / f"{site}.pem").write_bytes(key)
 
 
+def _coordinator(
+    request: Request, values: dict[str, Any], told: set[str], console: Console
+) -> Coordinator:
+    """Put together what the configuration says, what the home keeps and what was told now."""
+    layout = Layout(Path(str(values["home"])).resolve())
+    if request.action != "init":
+        _require_init(layout)
+    kept = {key: value for key, value in read_kept(layout).items() if key not in told}
+    values = {key: value for key, value in {**values, **kept}.items() if value != MISSING}
+    return Coordinator(build(CoordinatorSettings, values, where="provision"), layout, console)
+
+
 CONFIGS = ROOT / "configs"
+ASKED = ("action", "site", "public_key", "drop_names")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="provision")
 def main(config: DictConfig) -> None:
     """Compose the configuration and do what was asked."""
     console = Console(width=None if sys.stdout.isatty() else 100)
+    told = {word.partition("=")[0] for word in HydraConfig.get().overrides.task}
     try:
-        values = cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True))
-        asked = {key: values.pop(key) for key in ("action", "site", "public_key")}
-        request = build(Request, asked, where="provision")
-        settings = build(CoordinatorSettings, values, where="provision")
-        coordinator = Coordinator(settings, Layout(settings.home.resolve()), console)
+        values = cast(dict[str, Any], OmegaConf.to_container(config))
+        request = build(Request, {key: values.pop(key) for key in ASKED}, where="provision")
+        if request.action == "bundle":
+            console.print(bundle_hash(ROOT), highlight=False)
+            return
+        coordinator = _coordinator(request, values, told, console)
         ACTIONS[request.action](coordinator, request)
+        coordinator.keep()
     except (ConfigurationError, ProvisionError, RegistryError) as error:
-        console.print(f"[bold red]Cannot do this:[/] {error}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold red]Cannot do this:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(2)
 
 

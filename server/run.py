@@ -8,7 +8,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 
+from server.certificates import expiring
 from server.collect import collect
 from server.follow import Outcome, follow, stop
 from server.link import LinkError
@@ -45,9 +47,11 @@ def main(config: DictConfig) -> None:
             return
         yaml = OmegaConf.to_yaml(config, resolve=True)
         (folder.path / "config.yaml").write_text(yaml, encoding="utf-8")
+        for warning in expiring(certificates(settings)):
+            console.print(warning, highlight=False, markup=False)
         outcome = run(settings, folder, tuple(HydraConfig.get().overrides.task), console)
     except USER_ERRORS as error:
-        console.print(f"[bold red]Cannot run:[/] {error}", highlight=False)
+        console.print(f"[bold red]Cannot run:[/] {escape(str(error))}", highlight=False)
         sys.exit(CANNOT_RUN)
     except KeyboardInterrupt:
         console.print(
@@ -57,9 +61,17 @@ def main(config: DictConfig) -> None:
         )
         sys.exit(INTERRUPTED)
     if outcome.end != "completed":
-        console.print(f"[bold red]Ended {outcome.end}:[/] {outcome.reason}", highlight=False)
+        reason = escape(outcome.reason)
+        console.print(f"[bold red]Ended {outcome.end}:[/] {reason}", highlight=False)
         sys.exit(NOT_COMPLETED)
     console.print(f"Report: {folder.path / 'report.html'}", highlight=False)
+
+
+def certificates(settings: ServerSettings) -> list[Path]:
+    """Return the server certificates, which lie beside the authority's on the coordinator."""
+    if settings.link_authority is None:
+        return []
+    return [settings.link_authority.with_name(f"{name}.pem") for name in ("proxy", "link")]
 
 
 def run(

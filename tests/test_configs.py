@@ -10,6 +10,7 @@ from client.command import read_words
 from client.run import Request as SiteRequest
 from client.site_file import read_site_file
 from server.layout import CoordinatorSettings
+from server.provision import ASKED
 from server.provision import Request as ProvisionRequest
 from shared.config import ConfigurationError, build
 from simulation.settings import CohortSettings, SimulationSettings, settings_from
@@ -103,10 +104,10 @@ def test_the_example_of_a_site_is_read() -> None:
 
 
 def test_the_commands_of_both_sides_read_their_configuration() -> None:
-    provision = composed("provision", "action=init")
-    asked = {key: provision.pop(key) for key in ("action", "site", "public_key")}
+    provision = composed("provision", "action=init", "names=[fl.example.org]")
+    asked = {key: provision.pop(key) for key in ASKED}
     assert build(ProvisionRequest, asked, where="provision").action == "init"
-    assert build(CoordinatorSettings, provision, where="provision").names == ("localhost",)
+    assert build(CoordinatorSettings, provision, where="provision").names == ("fl.example.org",)
     client = read_words(["site=site.yaml"], "client", "usage")
     assert build(SiteRequest, client, where="client").action == "join"
 

@@ -43,6 +43,15 @@ def test_a_place_that_is_still_taken_and_a_link_that_is_away_are_waited_for() ->
     assert stop.waited == 4
 
 
+def test_why_a_link_cannot_be_reached_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    replies = answers(*[Admission.UNREACHABLE] * 4, Admission.FREE)
+    reasons = iter(["no way there", "no way there", "the certificate does not verify", "no way"])
+    await_admission(LINK, Stop(), lambda _: next(replies), lambda _: next(reasons))
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert "no link answers (the certificate does not verify)" in told[1]
+
+
 def test_an_unknown_key_is_borne_for_the_sites_patience_alone() -> None:
     replies = answers(*[Admission.UNKNOWN_KEY] * 3)
     with pytest.raises(NotAdmittedError, match=r"north\.key\.pub to the coordinator"):

@@ -1,5 +1,6 @@
 """The check before joining: whatever stands in the way is found, with what to do about it."""
 
+import signal
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from client.link import make_key
+from client.node import await_admission, link_of
 from client.policy import Policy
 from client.preflight import Finding, look
 from client.site_file import LinkSettings, SiteFile
 from server.certificates import KeyPair, make_authority, make_server_certificate
 from shared.app_bundle import bundle_hash
+from shared.supervisor import StopRequest
 from tests.client.patients import GOOD_ROW, SMALL, write_clinical, write_patient
 
 
@@ -154,6 +157,19 @@ def test_a_certificate_of_somebody_else(site: SiteFile, tmp_path: Path) -> None:
 def test_a_certificate_for_another_name(site: SiteFile, authority: KeyPair) -> None:
     with coordinator(authority, name="other.example.org") as port:
         assert "does not verify" in findings(at(site, port))["address and TLS"].todo
+
+
+def test_a_site_that_waits_says_what_is_wrong_with_the_certificate(
+    site: SiteFile, authority: KeyPair, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stop(StopRequest):
+        def wait(self, seconds: float) -> bool:
+            self.signal = signal.SIGTERM
+            return True
+
+    with coordinator(authority, name="other.example.org") as port:
+        await_admission(link_of(at(site, port)), Stop())
+    assert "no link answers (the certificate does not verify (Hostname mismatch" in caplog.text
 
 
 def test_a_certificate_that_soon_expires(site: SiteFile, authority: KeyPair) -> None:

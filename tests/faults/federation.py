@@ -303,7 +303,7 @@ class Federation:
     def _provision(self, action: str) -> list[str]:
         return [
             *(sys.executable, str(ROOT / "server" / "provision.py"), f"action={action}"),
-            *(f"home={self.home}", f"port={self.port}", f"link_port={self.link_port}"),
+            f"home={self.home}",
         ]
 
     def _client(self, site_file: Path, action: str) -> list[str]:
@@ -329,7 +329,8 @@ def open_federation(root: Path) -> Iterator[Federation]:
     port, link_port = free_ports(2)
     federation = Federation(root, port, link_port)
     copy_app(ROOT, federation.app)
-    federation.provision("init")
+    ports = (f"port={port}", f"link_port={link_port}")
+    federation.provision("init", "names=[localhost]", *ports)
     try:
         federation.start_coordinator()
         yield federation
