@@ -21,6 +21,7 @@ def write_layout(settings: CoordinatorSettings, layout: Layout) -> list[Path]:
     """Write everything that is generated from the configuration; return the files."""
     for folder in (layout.database.parent, layout.nginx_config.parent / "tmp", layout.public_keys):
         folder.mkdir(parents=True, exist_ok=True)
+    settings.outputs_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = [
         _write(layout.nginx_config, nginx_config(settings, layout)),
         _write(layout.flwr_home / "config.toml", connection(settings, layout)),
@@ -49,7 +50,8 @@ def systemd_units(settings: CoordinatorSettings, layout: Layout) -> dict[str, st
         unit = UnitSettings(
             description=f"hepafed coordinator: {service.name}",
             user=settings.user,
-            writable=(layout.home,),
+            # The executor's child is the ServerApp, which keeps its run's state there.
+            writable=(layout.home, settings.outputs_folder),
             after=tuple(units),
             part_of=TARGET,
         )

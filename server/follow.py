@@ -64,10 +64,7 @@ def follow(settings: ServerSettings, state_dir: Path, console: Console) -> Outco
             if outcome is not None:
                 return outcome
             if submitted > settings.resubmissions:
-                return Outcome(
-                    "failed",
-                    f"the ServerApp died {submitted} times without a word: see the executor's log",
-                )
+                return Outcome("failed", _silent_death(submitted, state_dir))
             run_id = _resubmit(settings, state_dir, run_id)
             submitted += 1
             watch.tell(f"the ServerApp died: run {run_id} goes on from the last checkpoint")
@@ -166,6 +163,17 @@ def _outcome(progress: Progress | None, run_id: int) -> Outcome | None:
     if progress is None or progress.end is None or progress.run_id != run_id:
         return None
     return Outcome(progress.end, progress.reason)
+
+
+def _silent_death(times: int, state_dir: Path) -> str:
+    told = f"the ServerApp died {times} times without a word: see the executor's log"
+    if read_progress(state_dir) is not None:
+        return told
+    return (
+        f"{told}. It wrote nothing into {state_dir.resolve()}: the account that runs the executor"
+        " must be able to write there (its systemd unit writes only into the coordinator's home"
+        " and outputs folder: output_dir=coordinator/outputs/NAME)"
+    )
 
 
 def _resubmit(settings: ServerSettings, state_dir: Path, dead: int) -> int:

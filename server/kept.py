@@ -47,4 +47,6 @@ def keep(settings: CoordinatorSettings, layout: Layout) -> list[str]:
 def _values(settings: CoordinatorSettings) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(to_json(settings))
     del values["home"]  # where the file lies says it
+    if settings.outputs is not None:
+        values["outputs"] = str(settings.outputs_folder)
     return values

@@ -42,6 +42,8 @@ class CoordinatorSettings:
         The program.
     user : str
         Whom the systemd units run as.
+    outputs : Path or None
+        Where runs may write under systemd; None: a folder of the home.
     """
 
     home: Path
@@ -52,6 +54,7 @@ class CoordinatorSettings:
     certificate_days: int = 825
     nginx: Path = Path("/usr/sbin/nginx")
     user: str = "hepafed"
+    outputs: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.names and not self.addresses:
@@ -75,6 +78,11 @@ class CoordinatorSettings:
     def hosts(self) -> list[str]:
         """Names and addresses, as a certificate tells them."""
         return [*self.names, *(str(ipaddress.ip_address(each)) for each in self.addresses)]
+
+    @property
+    def outputs_folder(self) -> Path:
+        """Where runs may write under systemd."""
+        return (self.outputs or self.home / "outputs").resolve()
 
     @property
     def public_address(self) -> str:

@@ -83,12 +83,10 @@ class Link:
 
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:
-        if self.authority is not None and not self.authority.is_file():
-            raise LinkError(f"{self.authority}: no such file; see server/provision.py action=init")
         client = ControlHttpClient.from_server_address(
             self.address,
             insecure=self.authority is None,
-            root_certificates=None if self.authority is None else self.authority.read_bytes(),
+            root_certificates=self._authority(),
             interceptors=[RuntimeVersionHttpInterceptor(component_name="hepafed")],
         )
         try:
@@ -105,6 +103,21 @@ class Link:
             raise LinkError(f"the superlink refused: {error.response.text[:200]}") from error
         finally:
             client.close()
+
+    def _authority(self) -> bytes | None:
+        if self.authority is None:
+            return None
+        try:
+            return self.authority.read_bytes()
+        except PermissionError as error:
+            raise LinkError(
+                f"{self.authority}: this account may not read it: run this as the account that"
+                " the coordinator's processes run as"
+            ) from error
+        except OSError as error:
+            raise LinkError(
+                f"{self.authority}: no such file; see server/provision.py action=init"
+            ) from error
 
 
 def _is_loopback(host: str) -> bool:

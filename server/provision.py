@@ -6,6 +6,7 @@ list of sites; ``renew`` makes new server certificates; ``layout`` rewrites the 
 ``bundle`` prints the hash of the app. What ``init`` was told is kept in the home.
 """
 
+import getpass
 import secrets
 import sys
 from collections.abc import Callable
@@ -98,8 +99,9 @@ class Coordinator:
         changed = keep(self.settings, self.layout)
         if changed:
             self.tell(
-                f"{self.layout.settings}: {', '.join(changed)} changed: action=layout writes the"
-                " generated files by it, action=renew the certificates; then restart"
+                f"kept in {self.layout.settings}: {', '.join(changed)}; it reaches the generated"
+                " files by action=layout, the certificates by action=renew, and what runs by a"
+                " restart"
             )
 
 
@@ -149,8 +151,19 @@ def renew(coordinator: Coordinator, request: Request) -> None:
 
 def layout_files(coordinator: Coordinator, request: Request) -> None:
     """Write what is generated from the configuration."""
-    for path in write_layout(coordinator.settings, coordinator.layout):
+    settings = coordinator.settings
+    for path in write_layout(settings, coordinator.layout):
         coordinator.tell(f"wrote {path}")
+    if settings.user != getpass.getuser():
+        coordinator.tell(
+            f"The systemd units run as {settings.user}, and what was written here is"
+            f" {getpass.getuser()}'s: give it to that account (chown -R), or run this as it, or set"
+            " user=NAME"
+        )
+    coordinator.tell(
+        "Under systemd a run can only write here:"
+        f" server/run.py output_dir={settings.outputs_folder}/NAME"
+    )
 
 
 def start(coordinator: Coordinator, request: Request) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,16 @@ class RunFolder:
         return self.path / STATE
 
     def finish(self, *, keep_state: bool = False) -> None:
-        """Remove the checkpoints, and point ``outputs/latest`` here."""
+        """Remove the checkpoints, and point ``outputs/latest`` here.
+
+        The run has ended well also where its account may not write a link beside the caller.
+        """
         if not keep_state:
             shutil.rmtree(self.state)
+        with suppress(OSError):
+            self._point_here()
+
+    def _point_here(self) -> None:
         latest = OUTPUTS / "latest"
         OUTPUTS.mkdir(exist_ok=True)
         partial = OUTPUTS / ".latest.partial"
@@ -65,8 +73,19 @@ def open_run_folder(name: str, output_dir: Path | None, config_yaml: str) -> Run
     Raises
     ------
     OutputFolderError
-        `output_dir` holds another run, or files that are no run's.
+        `output_dir` holds another run, or files that are no run's; or the folder cannot be
+        written.
     """
+    try:
+        return _open(name, output_dir, config_yaml)
+    except OSError as error:
+        raise OutputFolderError(
+            f"{error.filename}: cannot be written ({error.strerror}): run this as an account that"
+            " may write there, or give another output_dir"
+        ) from error
+
+
+def _open(name: str, output_dir: Path | None, config_yaml: str) -> RunFolder:
     fingerprint = hashlib.blake2b(config_yaml.encode(), digest_size=4).hexdigest()
     if output_dir is not None:
         if _is_another(output_dir, fingerprint):

@@ -108,11 +108,21 @@ def test_a_dead_app_is_started_again_a_stated_number_of_times(
     outcome = follow(*_with_state(linked(monkeypatch, link, "resubmissions=2"), tmp_path))
     assert outcome.end == "failed"
     assert "died 3 times" in outcome.reason
+    assert f"It wrote nothing into {tmp_path}: the account that runs the executor" in outcome.reason
     assert len(link.submitted) == 3
     ends = {2: replace(DONE, run_id=2)}
     again = FakeLink([[*dead], ["running", "finished:completed"]], tmp_path / "2", ends)
     (tmp_path / "2").mkdir()
     assert follow(*_with_state(linked(monkeypatch, again), tmp_path / "2")).end == "completed"
+
+
+def test_an_app_that_could_write_died_of_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_progress(Progress(run_id=1, round=3), tmp_path)
+    link = FakeLink([["finished:failed"]], tmp_path)
+    outcome = follow(*_with_state(linked(monkeypatch, link, "resubmissions=0"), tmp_path))
+    assert outcome.reason.endswith("see the executor's log")
 
 
 def test_a_word_of_the_run_before_is_not_taken_for_this_ones(

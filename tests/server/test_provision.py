@@ -141,6 +141,19 @@ def test_systemd_takes_the_units(coordinator: Coordinator, tmp_path: Path) -> No
     assert "hepafed" not in done.stderr
 
 
+def test_runs_may_write_where_provisioning_says(coordinator: Coordinator, tmp_path: Path) -> None:
+    layout, outputs = coordinator.layout, coordinator.layout.home / "outputs"
+    assert outputs.stat().st_mode & 0o777 == 0o700
+    elsewhere = tmp_path / "runs"
+    units = {
+        outputs: systemd_units(coordinator.settings, layout),
+        elsewhere: systemd_units(settings(layout.home, outputs=elsewhere), layout),
+    }
+    for folder, texts in units.items():
+        writable = f'ReadWritePaths="{layout.home}" "{folder}"'
+        assert writable in texts["hepafed-executor.service"]
+
+
 def test_a_path_with_odd_characters_survives_the_units(tmp_path: Path) -> None:
     home = tmp_path / 'a "b" %n $HOME'
     text = systemd_units(settings(home), Layout(home))["hepafed-link.service"]

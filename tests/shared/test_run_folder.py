@@ -44,6 +44,19 @@ def test_a_folder_given_that_holds_something_else_is_refused(tmp_path: Path) -> 
         open_run_folder("smoke", folder, "a: 1")
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(OutputFolderError, match=r"taken.*: cannot be written \(Not a directory\)"):
+        open_run_folder("smoke", tmp_path / "taken" / "run", "a: 1")
+
+
+def test_a_run_ends_well_where_no_link_can_be_made(tmp_path: Path) -> None:
+    Path("outputs").touch()
+    folder = open_run_folder("smoke", tmp_path / "run", "a: 1")
+    folder.finish()
+    assert not folder.state.exists()
+
+
 def test_a_finished_run_is_the_latest_and_begins_anew() -> None:
     folder = keep_state_of(open_run_folder("smoke", None, "a: 1"), "patients")
     folder.finish()
