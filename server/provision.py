@@ -196,11 +196,10 @@ def add(coordinator: Coordinator, request: Request) -> None:
 
 
 def replace(coordinator: Coordinator, request: Request) -> None:
-    """Exchange a site's key: the old one is refused from now on."""
+    """Exchange a site's key: once the new one is known, the old one is refused."""
     site, key = request.named_site, request.read_key()
     with open_registry(coordinator.settings, coordinator.layout) as registry:
-        registry.revoke(site)
-        registry.add(site, key)
+        registry.replace(site, key)
     _keep(coordinator.layout, site, key)
     coordinator.tell(f"{site}'s key is now {key_fingerprint(key)}: compare by telephone")
 
@@ -294,11 +293,15 @@ def main(config: DictConfig) -> None:
         coordinator = _coordinator(request, values, told, console)
         ACTIONS[request.action](coordinator, request)
         coordinator.keep()
+    except PermissionError as error:
+        _fail(console, f"{error.filename}: run this as the account that ran action=init")
     except (ConfigurationError, ProvisionError, RegistryError) as error:
-        console.print(
-            f"[bold red]Cannot do this:[/] {escape(str(error))}", highlight=False, soft_wrap=True
-        )
-        sys.exit(2)
+        _fail(console, str(error))
+
+
+def _fail(console: Console, reason: str) -> None:
+    console.print(f"[bold red]Cannot do this:[/] {escape(reason)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

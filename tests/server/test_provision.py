@@ -16,7 +16,6 @@ from server.certificates import KeyPair, make_authority, make_server_certificate
 from server.files import nginx_config, systemd_units, write_kit, write_layout
 from server.layout import CoordinatorSettings, Layout, services
 from server.provision import Coordinator, ProvisionError, Request, init, renew
-from server.registry import RegistryError, read_public_key
 from shared.config import ConfigurationError, build
 
 NGINX = Path("/usr/sbin/nginx")
@@ -206,14 +205,3 @@ def test_the_same_configuration_gives_the_same_files(coordinator: Coordinator) -
 def test_a_wrong_value_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         settings(tmp_path, **change)
-
-
-def test_a_private_key_that_was_sent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="must never leave the site"):
-        read_public_key(b"-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    with pytest.raises(RegistryError, match="not a public key"):
-        read_public_key(b"hello")
-    with pytest.raises(RegistryError, match="P-384"):
-        read_public_key(
-            b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x"
-        )
