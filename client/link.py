@@ -24,6 +24,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from client.site_file import LinkSettings
+from shared.proxies import goes_through_proxy, proxy_variables
 from shared.secret_file import write_secret
 
 TIMEOUT_S = 10.0
@@ -187,6 +188,12 @@ def why_unreachable(link: LinkSettings) -> str:
         return str(error)
     if status != HTTP_OK:
         return f"the coordinator's health answers {status}: wait, or ask whether its link runs"
+    if goes_through_proxy(link.host):
+        variables = ", ".join(proxy_variables())
+        return (
+            f"it answers directly, but {variables} sends this site through a proxy:"
+            f" NO_PROXY={link.host} lets it go directly"
+        )
     return "the coordinator's health is good by now"
 
 

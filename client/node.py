@@ -1,6 +1,7 @@
 """A site as a SuperNode: its processes, and how it gets in again after a cut."""
 
 import logging
+import os
 import secrets
 import shlex
 import sys
@@ -16,6 +17,7 @@ from client.launcher import SERVE
 from client.link import Admission, ask_admission, why_unreachable
 from client.site_file import NODE_CONFIG_KEY, LinkSettings, SiteFile
 from shared.config import ConfigurationError
+from shared.proxies import loopback_direct
 from shared.secret_file import write_secret
 from shared.supervisor import Service, StopRequest, stop_on_signals, supervise
 from shared.systemd import UnitSettings, service_unit
@@ -142,7 +144,12 @@ def services(site: SiteFile, path: Path, socket: Path) -> tuple[Service, ...]:
     secret = site.state_dir / "executor-secret"
     write_secret(secret, secrets.token_hex(SECRET_BYTES).encode())
     launchers = write_launchers(site.state_dir / "launchers", path, socket)
-    environment = {**QUIET, "FLWR_HOME": str(site.state_dir / "flwr"), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **QUIET,
+        **loopback_direct(os.environ),
+        "FLWR_HOME": str(site.state_dir / "flwr"),
+        "PYTHONPATH": str(ROOT),
+    }
     node = (
         *(str(programs / "flower-supernode"), "--superlink", link.address),
         *("--root-certificates", str(link.authority)),

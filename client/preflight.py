@@ -31,6 +31,7 @@ from client.link import (
 from client.site_file import LinkSettings, SiteFile, prepare_own
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError
+from shared.proxies import goes_through_proxy, proxy_variables
 
 Verdict = Literal["good", "warning", "bad"]
 
@@ -82,6 +83,7 @@ def _link(site: SiteFile) -> Iterator[Finding]:
         return
     key = _key(site.link)
     yield key
+    yield from _proxies(site.link)
     try:
         resolve(site.link)
         yield Finding("address", "good", f"{site.link.address} answers")
@@ -104,6 +106,19 @@ def _key(link: LinkSettings) -> Finding:
     except KeyFileError as error:
         return Finding("key", "bad", str(link.key), str(error))
     return Finding("key", "good", f"fingerprint {key_fingerprint(public)}")
+
+
+def _proxies(link: LinkSettings) -> Iterator[Finding]:
+    variables = proxy_variables()
+    if not variables:
+        return
+    found = f"{', '.join(variables)} set"
+    if goes_through_proxy(link.host):
+        found = f"{found}: this site's node reaches {link.host} through that proxy"
+        todo = f"if it need not: NO_PROXY={link.host}. address and TLS below are looked at directly"
+        yield Finding("proxy", "warning", found, todo)
+    else:
+        yield Finding("proxy", "good", f"{found}, but not for {link.host}")
 
 
 def _certificate(days: float) -> Finding:

@@ -27,6 +27,7 @@ from client.preflight import Finding, look
 from client.site_file import SiteFile, prepare_own, read_site_file
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError, build
+from shared.proxies import keep_loopback_direct
 
 USAGE = "usage: run.py site=FILE [action=join|check|key|bundle|log|unit]"
 Action = Literal["join", "check", "key", "bundle", "log", "unit"]
@@ -197,6 +198,7 @@ def main() -> None:
     """Do what the command line asks for."""
     given = arguments(__doc__)
     keep_private()
+    keep_loopback_direct()
     console = Console(width=None if sys.stdout.isatty() else 100)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     # Every question to the link would be a line.

@@ -5,12 +5,14 @@ authentication, and the executor that starts the ServerApp, which knows a secret
 """
 
 import ipaddress
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.certificates import KeyPair
+from shared.proxies import loopback_direct
 from shared.supervisor import Service
 
 LOOPBACK = "127.0.0.1"
@@ -182,7 +184,7 @@ class Layout:
 def services(settings: CoordinatorSettings, layout: Layout) -> tuple[Service, ...]:
     """Return the coordinator's processes, in the order in which they start."""
     programs = Path(sys.executable).parent
-    environment = {**QUIET, "FLWR_HOME": str(layout.flwr_home)}
+    environment = {**QUIET, **loopback_direct(os.environ), "FLWR_HOME": str(layout.flwr_home)}
     state = layout.database.parent
     link = (
         *(str(programs / "flower-superlink"), "--host", LOOPBACK),

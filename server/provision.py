@@ -33,6 +33,7 @@ from server.registry import (
 )
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError, build
+from shared.proxies import keep_loopback_direct
 from shared.secret_file import write_secret
 from shared.supervisor import stop_on_signals, supervise
 
@@ -282,6 +283,7 @@ ASKED = ("action", "site", "public_key", "drop_names")
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="provision")
 def main(config: DictConfig) -> None:
     """Compose the configuration and do what was asked."""
+    keep_loopback_direct()
     console = Console(width=None if sys.stdout.isatty() else 100)
     told = {word.partition("=")[0] for word in HydraConfig.get().overrides.task}
     try:

@@ -16,6 +16,7 @@ from server.follow import Outcome, follow, stop
 from server.link import LinkError
 from server.settings import ServerSettings, settings_from
 from shared.config import ConfigurationError
+from shared.proxies import keep_loopback_direct
 from shared.run_folder import OutputFolderError, RunFolder, open_run_folder
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -38,6 +39,7 @@ def identity(config: DictConfig) -> str:
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="server")
 def main(config: DictConfig) -> None:
     """Compose the configuration and do what `action` says."""
+    keep_loopback_direct()
     console = Console(width=None if sys.stdout.isatty() else 100)
     try:
         settings = settings_from(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))

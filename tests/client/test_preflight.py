@@ -177,6 +177,25 @@ def test_a_certificate_that_soon_expires(site: SiteFile, authority: KeyPair) -> 
         assert findings(at(site, port))["TLS"].verdict == "warning"
 
 
+def test_a_proxy_in_the_environment_is_named(
+    site: SiteFile, authority: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.invalid:3128")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with coordinator(authority) as port:
+        found = findings(at(site, port))
+        assert found["proxy"].verdict == "warning"
+        assert found["proxy"].found.startswith(
+            "HTTPS_PROXY set: this site's node reaches localhost"
+        )
+        assert "secret" not in str(found["proxy"])
+        assert "it answers directly, but HTTPS_PROXY sends" in found["admission"].todo
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        assert findings(at(site, port))["proxy"].verdict == "good"
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert "proxy" not in findings(site)
+
+
 def test_a_proxy_without_a_link_behind_it(site: SiteFile, authority: KeyPair) -> None:
     with coordinator(authority, status=502) as port:
         found = findings(at(site, port))

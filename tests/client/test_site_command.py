@@ -191,6 +191,8 @@ def test_the_executor_finds_the_guarded_app_and_refusals(here: Here) -> None:
 
 def test_the_node_trusts_one_authority_and_shows_its_key(here: Here) -> None:
     node, executor, launcher = services(here.site, here.path, Path("/run/launcher"))
+    for service in (node, executor, launcher):
+        assert service.environment["NO_PROXY"].endswith("127.0.0.1,localhost")
     words = " ".join(node.command)
     assert "--root-certificates" in words
     assert "--auth-supernode-private-key" in words

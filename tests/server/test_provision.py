@@ -170,6 +170,16 @@ def test_the_link_listens_on_loopback_with_its_guards_on(coordinator: Coordinato
     assert "--superexec-auth-secret-file" in executor.command
 
 
+def test_the_services_reach_each_other_without_a_proxy(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", ".hospital")
+    monkeypatch.delenv("no_proxy", raising=False)
+    units = systemd_units(coordinator.settings, coordinator.layout)
+    for name in ("link", "executor"):
+        assert '"no_proxy=.hospital,127.0.0.1,localhost"' in units[f"hepafed-{name}.service"]
+
+
 def test_a_kit_holds_nothing_secret(coordinator: Coordinator) -> None:
     kit = write_kit(coordinator.settings, coordinator.layout, "north", "0" * 64)
     assert sorted(path.name for path in kit.iterdir()) == [

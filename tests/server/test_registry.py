@@ -1,6 +1,7 @@
 """The superlink's list of sites, with a superlink: who is on it, who never returns."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,7 @@ from rich.console import Console
 from server.layout import CoordinatorSettings, Layout, services
 from server.provision import Coordinator, Request, add, init, replace
 from server.registry import Registry, RegistryError, open_registry, read_public_key
-from tests.faults.federation import ENVIRONMENT, free_ports
+from tests.faults.federation import ENVIRONMENT, ROOT, free_ports
 from tests.polling import wait_until
 
 
@@ -166,6 +167,17 @@ def test_a_key_that_the_link_knows_and_does_not_list_is_told_in_words(
         silent = Registry(cast(ControlHttpClient, Silent(client)))
         with pytest.raises(RegistryError, match="knows this key already"):
             silent.add("again", read_public_key(public.read_bytes()))
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_the_link(coordinator: Coordinator) -> None:
+    script = str(ROOT / "server" / "provision.py")
+    done = subprocess.run(
+        [sys.executable, script, "action=list", f"home={coordinator.layout.home}"],
+        env={**ENVIRONMENT, "HTTPS_PROXY": "http://proxy.invalid:3128", "NO_PROXY": "example.org"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_was_kept_of_a_lost_list_is_taken_again(
