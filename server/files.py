@@ -1,6 +1,9 @@
 """The files generated for a coordinator: nginx, systemd units, a script, the kits of the sites."""
 
+import json
 import shlex
+import socket
+import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +13,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from server.layout import CONNECTION, LINK_NAME, LOOPBACK, CoordinatorSettings, Layout, services
+from server.layout import (
+    CONNECTION,
+    LINK_NAME,
+    LOOPBACK,
+    PROXY,
+    CoordinatorSettings,
+    Layout,
+    services,
+)
 from shared.systemd import UnitSettings, service_unit, target_unit
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = "hepafed.target"
+# Ports below this one take a capability that the unit's account does not have of itself.
+PRIVILEGED = 1024
+BIND = "CAP_NET_BIND_SERVICE"
 
 
 def write_layout(settings: CoordinatorSettings, layout: Layout) -> list[Path]:
@@ -37,16 +51,49 @@ def nginx_config(settings: CoordinatorSettings, layout: Layout) -> str:
         "nginx.conf.j2",
         settings=settings,
         layout=layout,
+        listen=_listen(settings),
         nginx_dir=layout.nginx_config.parent,
         loopback=LOOPBACK,
         link_name=LINK_NAME,
     )
 
 
+def _listen(settings: CoordinatorSettings) -> list[str]:
+    """Return what the proxy listens on: every address; nginx starts with none that is not here."""
+    every = [str(settings.port)]
+    return [*every, f"[::]:{settings.port}"] if speaks_ipv6() else every
+
+
+def speaks_ipv6() -> bool:
+    """Return whether this machine takes IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as tried:
+            tried.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def try_proxy(settings: CoordinatorSettings, layout: Layout) -> str:
+    """Return what nginx says to its configuration, in a line; empty where there is no nginx."""
+    if not settings.nginx.is_file():
+        return ""
+    command = [str(settings.nginx), "-t", "-c", str(layout.nginx_config), "-e", "stderr"]
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
+    if done.returncode == 0:
+        return "nginx takes the configuration"
+    wrong = [line for line in done.stderr.splitlines() if "[emerg]" in line]
+    said = "; ".join(line.partition("[emerg] ")[2] for line in wrong) or done.stderr.strip()
+    if settings.port < PRIVILEGED and "Permission denied" in said and "bind()" in said:
+        return f"nginx takes the configuration; port {settings.port} is for its systemd unit alone"
+    return f"nginx REFUSES the configuration: {said}"
+
+
 def systemd_units(settings: CoordinatorSettings, layout: Layout) -> dict[str, str]:
     """Return the units of all services and of the target that holds them, by file name."""
     units: dict[str, str] = {}
     for service in services(settings, layout):
+        is_proxy = service.name == PROXY
         unit = UnitSettings(
             description=f"hepafed coordinator: {service.name}",
             user=settings.user,
@@ -54,6 +101,7 @@ def systemd_units(settings: CoordinatorSettings, layout: Layout) -> dict[str, st
             writable=(layout.home, settings.outputs_folder),
             after=tuple(units),
             part_of=TARGET,
+            capabilities=(BIND,) if is_proxy and settings.port < PRIVILEGED else (),
         )
         units[f"hepafed-{service.name}.service"] = service_unit(service, unit)
     return {**units, TARGET: target_unit("hepafed coordinator", list(units))}
@@ -64,7 +112,8 @@ def connection(settings: CoordinatorSettings, layout: Layout) -> str:
     return (
         f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
         f'address = "{settings.link_address}"\n'
-        f'root-certificates = "{layout.internal_authority.certificate}"\n'
+        # What JSON quotes, TOML reads.
+        f"root-certificates = {json.dumps(str(layout.internal_authority.certificate))}\n"
     )
 
 
@@ -120,7 +169,14 @@ def _render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - plain text, not a page
     )
+    environment.filters["quoted"] = _quoted
     return environment.get_template(template).render(**values)
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a word of nginx's configuration."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _write(path: Path, content: str, mode: int = 0o600) -> Path:

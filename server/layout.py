@@ -18,6 +18,7 @@ from shared.supervisor import Service
 LOOPBACK = "127.0.0.1"
 LINK_NAME = "localhost"  # nginx compares names, not addresses
 CONNECTION = "hepafed"
+PROXY = "proxy"
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 _DNS_NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
@@ -207,7 +208,7 @@ def services(settings: CoordinatorSettings, layout: Layout) -> tuple[Service, ..
     return (
         Service("link", link, state, environment),
         Service("executor", executor, state, _with_programs(environment, programs)),
-        Service("proxy", proxy, layout.nginx_config.parent),
+        Service(PROXY, proxy, layout.nginx_config.parent),
     )
 
 

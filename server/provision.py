@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from server.certificates import expiring, hosts_of, make_authority, make_server_certificate
-from server.files import ROOT, fingerprint, key_fingerprint, write_kit, write_layout
+from server.files import ROOT, fingerprint, key_fingerprint, try_proxy, write_kit, write_layout
 from server.kept import keep, read_kept
 from server.layout import LINK_NAME, LOOPBACK, CoordinatorSettings, Layout, services
 from server.registry import (
@@ -155,6 +155,10 @@ def layout_files(coordinator: Coordinator, request: Request) -> None:
     settings = coordinator.settings
     for path in write_layout(settings, coordinator.layout):
         coordinator.tell(f"wrote {path}")
+    coordinator.tell(
+        try_proxy(settings, coordinator.layout)
+        or f"{settings.nginx}: no such program; install nginx, or say where it is: nginx=PATH"
+    )
     if settings.user != getpass.getuser():
         coordinator.tell(
             f"The systemd units run as {settings.user}, and what was written here is"

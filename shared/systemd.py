@@ -25,6 +25,8 @@ class UnitSettings:
         The target that stops and restarts it; none where empty.
     wanted_by : str
         What starts it.
+    capabilities : tuple of str
+        All that it may do beyond its account; where empty, nothing is said of them.
     stop_timeout_s : int
         Then what is left of it is killed.
     """
@@ -35,6 +37,7 @@ class UnitSettings:
     after: tuple[str, ...] = ()
     part_of: str = ""
     wanted_by: str = "multi-user.target"
+    capabilities: tuple[str, ...] = ()
     stop_timeout_s: int = 30
 
 
@@ -64,6 +67,7 @@ def service_unit(service: Service, settings: UnitSettings) -> str:
         "NoNewPrivileges=yes",
         "PrivateTmp=yes",
         "ProtectSystem=strict",
+        *_capabilities(settings.capabilities),
         f"ReadWritePaths={_words([str(path) for path in settings.writable])}",
         "",
         "[Install]",
@@ -83,6 +87,11 @@ def target_unit(description: str, units: Sequence[str]) -> str:
         "WantedBy=multi-user.target",
     ]
     return HEADER + "\n".join(lines) + "\n"
+
+
+def _capabilities(names: Sequence[str]) -> list[str]:
+    words = " ".join(names)
+    return [f"AmbientCapabilities={words}", f"CapabilityBoundingSet={words}"] if names else []
 
 
 def _environment(values: Mapping[str, str]) -> list[str]:

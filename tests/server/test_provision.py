@@ -1,11 +1,15 @@
 """Certificates, generated files and the command that makes them."""
 
+import io
 import re
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,12 +17,12 @@ from cryptography import x509
 from rich.console import Console
 
 from server.certificates import KeyPair, make_authority, make_server_certificate
-from server.files import nginx_config, systemd_units, write_kit, write_layout
+from server.files import nginx_config, speaks_ipv6, systemd_units, write_kit, write_layout
 from server.layout import CoordinatorSettings, Layout, services
 from server.provision import Coordinator, ProvisionError, Request, init, renew
 from shared.config import ConfigurationError, build
-
-NGINX = Path("/usr/sbin/nginx")
+from tests.faults.federation import NGINX, free_ports
+from tests.polling import wait_until
 
 
 def settings(home: Path, **changes: object) -> CoordinatorSettings:
@@ -107,28 +111,151 @@ def test_a_strangers_authority_is_not_trusted(coordinator: Coordinator, tmp_path
     assert told is not None
 
 
-@pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed")
-def test_nginx_takes_the_configuration(coordinator: Coordinator) -> None:
+HAS_NGINX = pytest.mark.skipif(not NGINX.exists(), reason="nginx is not installed")
+
+
+def told(home: Path, **changes: object) -> str:
+    """Set a coordinator up and return what the command said."""
+    console = Console(file=io.StringIO(), width=100)
+    init(Coordinator(settings(home, **changes), Layout(home), console), Request("init"))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@HAS_NGINX
+@pytest.mark.parametrize("name", ["coordinator", "a \"b\" (c); 'd' #\\e{f}"])
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_nginx_takes_the_configuration(
+    tmp_path: Path, name: str, ipv6: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where this machine has no IPv6, what it would write with it cannot be tried.
+    monkeypatch.setattr("server.files.speaks_ipv6", lambda: ipv6 and speaks_ipv6())
+    home = tmp_path / name
+    assert "nginx takes the configuration" in told(home)
     done = subprocess.run(
-        [NGINX, "-t", "-c", coordinator.layout.nginx_config], capture_output=True, text=True
+        [NGINX, "-t", "-c", Layout(home).nginx_config], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr.replace('the "user" directive', "")
 
 
-def test_the_proxy_passes_only_the_fleet_and_health(coordinator: Coordinator) -> None:
+def test_what_nginx_says_is_told(tmp_path: Path) -> None:
+    def nginx(name: str, says: str) -> Path:
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\necho '{says}' >&2; exit 1\n")
+        path.chmod(0o700)
+        return path
+
+    broken = nginx("broken", "nginx: [emerg] cannot load certificate")
+    denied = nginx("denied", "nginx: [emerg] bind() to 0.0.0.0:443 failed (13: Permission denied)")
+    assert "REFUSES the configuration: cannot load" in told(tmp_path / "1", nginx=broken)
+    assert "REFUSES" in told(tmp_path / "2", nginx=denied)
+    assert "its systemd unit alone" in told(tmp_path / "3", nginx=denied, port=443)
+    assert "install nginx" in told(tmp_path / "4", nginx=tmp_path / "absent")
+
+
+@HAS_NGINX
+def test_the_proxy_answers_where_it_listens_and_logs_no_poll(tmp_path: Path) -> None:
+    """A link that answers polls with 200, the proxy before it, and a site on each protocol."""
+    port, link_port = free_ports(2)
+    home = tmp_path / "my coordinator"
+    told(home, names=("localhost",), port=port, link_port=link_port)
+    layout = Layout(home)
+    here = settings(home, names=("localhost",), port=port, link_port=link_port)
+    proxy = services(here, layout)[2]
+    with answering(layout.link, link_port):
+        process = subprocess.Popen(proxy.command, cwd=proxy.working_dir)
+        try:
+            wait_until("nginx listens", lambda: ask(layout, "127.0.0.1", port, "/") == 404, 30.0)
+            families = ["127.0.0.1", *(["::1"] if speaks_ipv6() else [])]
+            for address in families:
+                for path in ("pull-messages", "send-node-heartbeat", "get-run"):
+                    assert ask(layout, address, port, f"/v1/fleet/{path}") == 200
+            assert ask(layout, "127.0.0.1", port, "/v1/fleet/pull-messages?fail") == 500
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    log = (layout.nginx_config.parent / "access.log").read_text()
+    assert log.count("get-run") == len(families)
+    assert log.count("pull-messages") == 1
+    assert "pull-messages?fail" in log
+    assert "heartbeat" not in log
+
+
+def ask(layout: Layout, address: str, port: int, path: str) -> int:
+    """POST to the proxy at one of this machine's addresses; return the status, 0 for no answer."""
+    context = ssl.create_default_context(cafile=str(layout.site_authority.certificate))
+    try:
+        with (
+            socket.create_connection((address, port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            request = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+            secure.sendall(request.encode())
+            return int(secure.recv(64).split()[1])
+    except ConnectionRefusedError:
+        return 0
+
+
+@contextmanager
+def answering(pair: KeyPair, port: int) -> Iterator[None]:
+    """Serve TLS as the link does: 200 to everything, 500 where a failure is asked for."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response_only(500 if "fail" in self.path else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_low_port_is_the_proxys_alone(coordinator: Coordinator) -> None:
+    low = settings(coordinator.layout.home, port=443)
+    units = systemd_units(low, coordinator.layout)
+    wanted = (
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
+    )
+    assert wanted in units["hepafed-proxy.service"]
+    assert "Capabilit" not in units["hepafed-link.service"] + units["hepafed-executor.service"]
+    high = systemd_units(coordinator.settings, coordinator.layout)
+    assert not any("Capabilit" in text for text in high.values())
+
+
+def test_the_proxy_passes_only_the_fleet_and_health(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = nginx_config(coordinator.settings, coordinator.layout)
     assert re.findall(r"proxy_pass (\S+);", text) == [
         "https://link/v1/fleet/",
         "https://link/health",
     ]
-    assert re.findall(r"listen (\S+)", text) == ["8443"]
+    monkeypatch.setattr("server.files.speaks_ipv6", lambda: False)
+    plain = nginx_config(coordinator.settings, coordinator.layout)
+    assert re.findall(r"listen (\S+)", plain) == ["8443"]
+    monkeypatch.setattr("server.files.speaks_ipv6", lambda: True)
+    both = nginx_config(coordinator.settings, coordinator.layout)
+    assert re.findall(r"listen (\S+)", both) == ["8443", "[::]:8443"]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_systemd_takes_the_units(coordinator: Coordinator, tmp_path: Path) -> None:
     # The proxy's program may be absent here; what is checked is the unit.
-    usable = settings(coordinator.layout.home, nginx="/bin/true", user="root")
+    usable = settings(coordinator.layout.home, nginx="/bin/true", user="root", port=443)
     for name, text in systemd_units(usable, coordinator.layout).items():
         (tmp_path / name).write_text(text)
     units = sorted(tmp_path.glob("hepafed*"))
