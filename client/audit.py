@@ -11,7 +11,7 @@ hash. Lines of schema 1, from before, do not hold the question: they stay, and a
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -185,17 +185,13 @@ class AuditLog:
             head = self._read_head()
         if torn:
             raise AuditError(f"{self.path}, line {len(lines) + 1}: it is cut short")
-        end, known = GENESIS, head.lines == 0
-        for number, line in enumerate(lines, start=1):
-            _check_line(self.path, number, line, previous=end)
-            end = sha256(line).hexdigest()
-            known = known or (number == head.lines and end == head.sha256)
-        if not known:
+        end = _follow(self.path, lines, Head(0, GENESIS))
+        if not _is_in(head, lines):
             raise AuditError(
                 f"{self.path}: {len(lines)} lines, but {head.lines} were written, the last with"
                 f" SHA-256 {head.sha256}: the end was cut off or replaced"
             )
-        return Head(len(lines), end)
+        return end
 
     def count(self, run: int, kind: str) -> int:
         """Return how many messages of a run and kind were answered."""
@@ -227,25 +223,24 @@ class AuditLog:
         return replace(entry, question=replace(entry.question, asked=None))
 
     def _recover(self) -> Head:
-        """Return the end, after what a crash between two writes may have left.
+        """Return the end, after what a crash or a full disk between two writes may have left.
 
-        A torn line was never confirmed and its message never answered: it is taken off. A whole
-        line that the head does not know yet is kept.
+        A torn line was never confirmed and its message never answered: it is taken off. Whole
+        lines that the head does not know yet are kept; it knows them when this returns.
         """
         head = self._read_head()
         lines, torn = self._lines()
         if torn:
             os.truncate(self.path, self.path.stat().st_size - torn)
-        ends = [sha256(line).hexdigest() for line in lines[-2:]]
-        if len(lines) == head.lines and (ends or [GENESIS])[-1] == head.sha256:
-            return head
-        if len(lines) == head.lines + 1 and [GENESIS, *ends][-2] == head.sha256:
-            _check_line(self.path, len(lines), lines[-1], previous=head.sha256)
-            return Head(len(lines), ends[-1])
-        raise AuditError(
-            f"{self.path} does not end where {self._head_path.name} says: look at it with"
-            " action=log before anything more is answered"
-        )
+        if not _is_in(head, lines):
+            raise AuditError(
+                f"{self.path} does not end where {self._head_path.name} says: look at it with"
+                " action=log before anything more is answered"
+            )
+        end = _follow(self.path, lines, head)
+        if end != head:
+            self._write_head(end)
+        return end
 
     def _lines(self) -> tuple[list[bytes], int]:
         """Return whole lines, and how many bytes of a torn one follow."""
@@ -264,6 +259,22 @@ class AuditLog:
 
     def _write_head(self, head: Head) -> None:
         write_durably(self._head_path, (json.dumps(asdict(head)) + "\n").encode())
+
+
+def _is_in(head: Head, lines: Sequence[bytes]) -> bool:
+    """Return whether a log of these lines ended there once."""
+    if len(lines) < head.lines:
+        return False
+    last = sha256(lines[head.lines - 1]).hexdigest() if head.lines else GENESIS
+    return last == head.sha256
+
+
+def _follow(path: Path, lines: Sequence[bytes], head: Head) -> Head:
+    """Return where a log ends, having checked each line after `head`."""
+    for number, line in enumerate(lines[head.lines :], start=head.lines + 1):
+        _check_line(path, number, line, previous=head.sha256)
+        head = Head(number, sha256(line).hexdigest())
+    return head
 
 
 def _check_line(path: Path, number: int, line: bytes, *, previous: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from errno import ENOSPC
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -130,6 +131,44 @@ def test_a_line_that_the_head_missed_in_a_crash_is_kept(log: AuditLog) -> None:
     assert log.verify().lines == 5
     log.append(entry(6))
     assert log.verify().lines == 6
+
+
+def test_a_full_disk_costs_the_messages_that_met_it_and_no_more(
+    log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("client.audit.write_durably", full)
+        for number in (5, 6):
+            with pytest.raises(OSError, match="no space left"):
+                log.append(entry(number))
+    assert log.verify().lines == 5, "no line is added while the head cannot be written"
+    assert log.append(entry(7)).lines == 6
+    assert log.verify().lines == 6
+
+
+def test_any_number_of_lines_that_the_head_missed_is_kept(log: AuditLog) -> None:
+    head = log.path.with_suffix(".head")
+    before = head.read_bytes()
+    for number in (5, 6, 7):
+        log.append(entry(number))
+    head.write_bytes(before)
+    assert log.append(entry(8)) == log.verify()
+    assert log.verify().lines == 8
+
+
+def test_a_line_beyond_the_head_that_does_not_follow_is_not_taken_on(log: AuditLog) -> None:
+    head = log.path.with_suffix(".head")
+    before = head.read_bytes()
+    log.append(entry(5))
+    log.append(entry(6))
+    head.write_bytes(before)
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(b"".join([*lines[:4], lines[5]]))
+    with pytest.raises(AuditError, match="line 5: it does not follow"):
+        log.append(entry(7))
 
 
 def test_what_leaves_is_described_by_name_kind_and_size() -> None:

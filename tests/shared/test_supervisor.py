@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -30,20 +31,31 @@ with stop_on_signals() as stop:
 """
 
 
+@contextmanager
+def supervised(folder: Path, *before: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the two services, `before` in front of the command, and end whatever is left of them."""
+    process = subprocess.Popen(
+        [*before, sys.executable, "-c", PROGRAM, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until("all run", lambda: all(pids(folder, name) for name in NAMES), PATIENCE_S)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pid in [pid for name in NAMES for pid in pids(folder, name)]:
+            if psutil.pid_exists(pid):
+                psutil.Process(pid).kill()
+
+
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the two services and end whatever is left of them."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    wait_until("all run", lambda: all(pids(tmp_path, name) for name in NAMES), PATIENCE_S)
-    yield process
-    process.kill()
-    process.wait()
-    for pid in [pid for name in NAMES for pid in pids(tmp_path, name)]:
-        if psutil.pid_exists(pid):
-            psutil.Process(pid).kill()
+    """Run the two services."""
+    with supervised(tmp_path) as process:
+        yield process
 
 
 NAMES = ("first", "second", "first.child", "second.child")
@@ -84,3 +96,13 @@ def test_services_die_with_a_supervisor_that_is_killed(
     leaders = [*pids(tmp_path, "first"), *pids(tmp_path, "second")]
     supervisor.kill()
     wait_until("all are gone", lambda: not any(map(alive, leaders)), PATIENCE_S)
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
+    """Under nohup a lost connection is no reason to end."""
+    with supervised(tmp_path, "nohup") as supervisor:
+        supervisor.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            supervisor.wait(timeout=1.0)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(timeout=PATIENCE_S) == 0
