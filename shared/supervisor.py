@@ -76,9 +76,13 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the signals that end a process into a request, and restore them afterwards."""
+    """Turn the signals that end a process into a request, and restore them afterwards.
+
+    A signal that is ignored stays so: whoever starts a process under nohup means it to go on.
+    """
     request = StopRequest()
-    before = {number: signal.signal(number, request) for number in STOP_SIGNALS}
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, request) for number in heeded}
     try:
         yield request
     finally:

@@ -39,6 +39,8 @@ def supervised(folder: Path, *before: str) -> Iterator[subprocess.Popen[bytes]]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        # What a shell starts in the background ignores it, tests among them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait_until("all run", lambda: all(pids(folder, name) for name in NAMES), PATIENCE_S)
