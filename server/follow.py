@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.live import Live
 
@@ -18,6 +19,8 @@ from server.link import FINISHED, LinkUnreachableError
 from server.live import COLUMNS, live_view, round_cells
 from server.progress import Progress, read_progress
 from server.settings import ServerSettings
+from shared.durable_file import write_durably
+from shared.run_folder import OutputFolderError
 
 RUNS_FILE = "runs.json"
 _LOOK_EVERY_S = 0.5
@@ -54,6 +57,8 @@ def follow(settings: ServerSettings, state_dir: Path, console: Console) -> Outco
     ------
     LinkError
         The superlink refuses.
+    OutputFolderError
+        The list of runs is damaged.
     """
     run_id = attach(settings, state_dir, console)
     submitted = 1
@@ -185,12 +190,25 @@ def _resubmit(settings: ServerSettings, state_dir: Path, dead: int) -> int:
 
 def _submit(settings: ServerSettings, state_dir: Path, runs: list[int]) -> int:
     run_id = settings.link.submit(settings.run_config(state_dir))
-    partial = state_dir / f"{RUNS_FILE}.partial"
-    partial.write_text(json.dumps([*runs, run_id]), encoding="utf-8")
-    partial.replace(state_dir / RUNS_FILE)
+    write_durably(state_dir / RUNS_FILE, json.dumps([*runs, run_id]).encode())
     return run_id
 
 
 def _runs(state_dir: Path) -> list[int]:
+    """Return the ids of the runs that were submitted, oldest first.
+
+    Raises
+    ------
+    OutputFolderError
+        The file is damaged: a run may be at work that nobody would know of.
+    """
     path = state_dir / RUNS_FILE
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        return TypeAdapter(list[int]).validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        raise OutputFolderError(
+            f"{path} is damaged: see by `flwr ls` whether a run is at work and end it by"
+            " `flwr stop`, then remove the file; the same command goes on from the last checkpoint"
+        ) from error

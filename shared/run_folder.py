@@ -15,7 +15,7 @@ FINGERPRINT_FILE = ".configuration"
 
 
 class OutputFolderError(RuntimeError):
-    """The folder asked for holds something that must not be overwritten."""
+    """The folder asked for holds something that must not be overwritten, or is damaged."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from server.settings import ServerSettings, settings_from
 from server.terms import Terms
 from shared.config import ConfigurationError, from_json
 from shared.plan import Plan
+from shared.run_folder import OutputFolderError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -146,6 +147,29 @@ def test_a_run_at_work_is_attached_to_and_not_submitted_twice(
     assert len(link.submitted) == 1
     assert "stopped run 1" in stop(settings, tmp_path)
     assert link.stopped == [1]
+
+
+@pytest.mark.parametrize("content", ["", "[1", "7", '{"run": 1}', '["1"]'])
+def test_a_damaged_list_of_runs_is_told_by_name_and_nothing_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "runs.json").write_text(content)
+    link = FakeLink([["running"]], tmp_path)
+    settings, console = linked(monkeypatch, link)
+    for do in (lambda: attach(settings, tmp_path, console), lambda: stop(settings, tmp_path)):
+        with pytest.raises(OutputFolderError, match=r"runs\.json is damaged.*remove the file"):
+            do()
+    assert (link.submitted, link.stopped) == ([], [])
+
+
+def test_a_submission_is_on_the_disk_before_it_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    monkeypatch.setattr("server.follow.write_durably", lambda path, _: written.append(path))
+    settings, console = linked(monkeypatch, FakeLink([["running"]], tmp_path))
+    attach(settings, tmp_path, console)
+    assert written == [tmp_path / "runs.json"]
 
 
 def test_a_silent_link_is_waited_for_within_bounds(
