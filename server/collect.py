@@ -69,5 +69,7 @@ def collect(
     finished = FinishedFederation(**vars(trained), **vars(word))
     write_federation(folder, finished)
     console.print(terminal_table(finished.results, synthetic=settings.synthetic))
+    judged = {answer.site for answer in word.evidence.answers}
     for site, code in sorted(word.evidence.refused.items()):
-        console.print(f"{site} is in no metric: {code}", highlight=False)
+        what = "did not describe its patients" if site in judged else "is in no metric"
+        console.print(f"{site} {what}: {code}", highlight=False)

@@ -4,16 +4,12 @@ Two questions about the model: of internal validation alone, for what thresholds
 then, with the thresholds frozen, of every cohort at every site, also of those that never train.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from flwr.app import Message, MessageType, RecordDict
-from flwr.serverapp import Grid
+from flwr.app import MessageType
 
-from server.intake import Intake
-from server.streaming import time_to_live
+from server.judges import Judges
 from shared.evidence import mvi, risk_groups
 from shared.evidence.description import Description
 from shared.evidence.messages import (
@@ -40,9 +36,6 @@ from shared.tasks import SURVIVAL_TASKS, SurvivalTask
 from shared.time_grid import TimeGrid
 from shared.weights import Weights
 
-logger = logging.getLogger("hepafed.server")
-
-A = TypeVar("A", Description, Evidence)
 RISK_GROUPS = 2
 
 
@@ -93,17 +86,15 @@ class ModelEvidence:
 
 
 def ask_for_descriptions(
-    grid: Grid, nodes: Mapping[int, str], plan: Plan, timeout_s: float | None = None
+    judges: Judges, plan: Plan
 ) -> tuple[tuple[Description, ...], dict[str, str]]:
     """Ask sites who their patients are.
 
     Parameters
     ----------
-    grid : Grid
-    nodes : mapping of int to str
-        Node id -> registered name, of the training sites and of those that are held out.
+    judges : Judges
+        The training sites and those that are held out.
     plan : Plan
-    timeout_s : float, optional
 
     Returns
     -------
@@ -111,10 +102,14 @@ def ask_for_descriptions(
         In the order of the sites' names.
     refused : dict of str to str
         Site to code, of those that gave no answer that counts.
+
+    Raises
+    ------
+    JudgesMissingError
     """
     content = write_instruction({}, Instruction(plan, round=0))
     kind = f"{MessageType.QUERY}.{DESCRIBE}"
-    answers, refused = _ask(grid, nodes, content, kind, read_description, timeout_s)
+    answers, refused = judges.ask(content, kind, read_description)
     bins = follow_up_grid(plan).intervals + 1
     odd = {a.site for a in answers if not all(c.fits(bins) for c in a.cohorts.values())}
     refused |= dict.fromkeys(sorted(odd), "MALFORMED_MESSAGE")
@@ -122,8 +117,7 @@ def ask_for_descriptions(
 
 
 def ask_for_evidence(
-    grid: Grid,
-    nodes: Mapping[int, str],
+    judges: Judges,
     plan: Plan,
     weights: Weights,
     descriptions: Sequence[Description],
@@ -131,15 +125,13 @@ def ask_for_evidence(
     resamples: int,
     counted: Mapping[str, int] | None = None,
     federation: str = "",
-    timeout_s: float | None = None,
 ) -> ModelEvidence:
     """Ask all sites how good a model is, with thresholds fixed on internal validation.
 
     Parameters
     ----------
-    grid : Grid
-    nodes : mapping of int to str
-        Node id -> registered name, of the training sites and of those that are held out.
+    judges : Judges
+        The training sites and those that are held out.
     plan : Plan
     weights : Weights
         The model.
@@ -151,8 +143,10 @@ def ask_for_evidence(
         Site -> the round of its own that goes with the model; see `shared.protocol.Instruction`.
     federation : str, optional
         The run that the model is of, likewise.
-    timeout_s : float, optional
-        Of each question.
+
+    Raises
+    ------
+    JudgesMissingError
     """
     follow_up = follow_up_of(descriptions, follow_up_grid(plan))
     first = first_request(plan)
@@ -161,7 +155,7 @@ def ask_for_evidence(
 
     def ask(request: EvidenceRequest) -> tuple[tuple[Evidence, ...], dict[str, str]]:
         content = write_evidence_request(weights, instruction, request)
-        return _ask(grid, nodes, content, kind, read_evidence, timeout_s)
+        return judges.ask(content, kind, read_evidence)
 
     internal, _ = ask(first)
     thresholds = freeze([answer for answer in internal if _fits(answer, first)])
@@ -204,28 +198,6 @@ def follow_up_of(descriptions: Sequence[Description], grid: TimeGrid) -> dict[Co
                 tasks[task] = counts
         found[cohort] = tasks
     return found
-
-
-def _ask(
-    grid: Grid,
-    nodes: Mapping[int, str],
-    content: RecordDict,
-    kind: str,
-    read: Callable[[Message], A],
-    timeout_s: float | None,
-) -> tuple[tuple[A, ...], dict[str, str]]:
-    ttl = None if timeout_s is None else time_to_live(timeout_s)
-    messages = [Message(content, node, kind, ttl=ttl) for node in nodes]
-    answers: dict[str, A] = {}
-
-    def read_named(reply: Message) -> tuple[str, A]:
-        answer = read(reply)
-        return answer.site, answer
-
-    intake = Intake()
-    replies = grid.send_and_receive(messages, timeout=timeout_s)
-    intake.take(replies, nodes, read_named, answers.__setitem__)
-    return tuple(answers[site] for site in sorted(answers)), intake.refused
 
 
 def _fits(answer: Evidence, request: EvidenceRequest) -> bool:

@@ -12,9 +12,9 @@ from flwr.serverapp import Grid
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint, CheckpointMismatchError
 from server.intake import Intake
+from server.judges import Judges, JudgesMissingError
 from server.progress import End, Progress, read_progress, write_progress
 from server.question import FederationFailedError, Question
-from server.roll import Roll
 from server.strategy import SiteStrategy
 from server.streaming import StreamingGrid
 from server.terms import Terms
@@ -85,6 +85,8 @@ def run_federation(
     ------
     FederationFailedError
         Too few sites, at the last attempt too; another start goes on from the last checkpoint.
+    JudgesMissingError
+        All rounds are done, but a named site has not judged the best model; likewise.
     CheckpointMismatchError
         The state folder belongs to another federation.
     """
@@ -95,6 +97,9 @@ def run_federation(
             _judge(StreamingGrid(grid), settings, checkpoint)
     except FederationFailedError as error:
         _end(settings, "too-few-sites", str(error))
+        raise
+    except JudgesMissingError as error:
+        _end(settings, "judged-by-too-few", str(error))
         raise
     except CheckpointMismatchError as error:
         _end(settings, "another-plan", str(error))
@@ -218,13 +223,18 @@ def counted_with_best(checkpoint: Checkpoint) -> dict[str, int]:
 def _judge(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> None:
     """Have all sites, also external ones, say how good the best model is, and keep it."""
     plan, terms = settings.plan, settings.terms
-    named = len(terms.roll.training) + len(terms.roll.external)
-    everyone = Roll(terms.roll.training + terms.roll.external)
-    everyone.gather(grid, named, terms.patience.gathering_s)
-    word = ask_everyone(
+    roll, patience = terms.roll, terms.patience
+    judges = Judges(
         grid,
+        roll.training + roll.external if roll.training else (),
+        terms.accept_missing,
+        patience.attempts,
+        patience.gathering_s,
+        patience.deadline_s,
+    )
+    word = ask_everyone(
+        judges,
         plan,
-        terms,
         best_weights(checkpoint),
         settings.resamples,
         counted=counted_with_best(checkpoint),

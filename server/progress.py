@@ -9,7 +9,7 @@ from shared.config import ConfigurationError, from_json, to_json
 
 PROGRESS_FILE = "progress.json"
 
-End = Literal["completed", "too-few-sites", "another-plan", "failed"]
+End = Literal["completed", "too-few-sites", "judged-by-too-few", "another-plan", "failed"]
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def federation_content(run: RunSummary, results: Results, told: Told) -> ReportC
             *hidden(evidence.answers, evidence.request),
             *unsummed(told.rounds, evidence.answers),
         ),
+        unjudged=evidence.refused,
     )
 
 

@@ -48,12 +48,6 @@ class Roll:
         }
         return {newest[name]: name for name in sorted(newest)}
 
-    def everyone(self, grid: Grid) -> dict[int, str]:
-        """Return the same of all sites now online, external ones too."""
-        if not self.training:
-            return Roll().present(grid)
-        return Roll(self.training + self.external).present(grid)
-
     def absent(self, present: Mapping[int, str]) -> list[str]:
         """Return the names of training sites that are not among `present`."""
         return sorted(set(self.training) - set(present.values()))

@@ -26,6 +26,7 @@ USER_ERRORS = (ConfigurationError, LinkError, OutputFolderError)
 CIRCUMSTANCES = (
     *("action", "name", "output_dir", "link_address", "link_authority", "minimum_sites"),
     *("deadline_s", "attempts", "gathering_s", "resubmissions", "unreachable_s"),
+    "accept_missing",
 )
 CANNOT_RUN, NOT_COMPLETED, INTERRUPTED = 2, 3, 130
 

@@ -35,6 +35,7 @@ class ServerSettings(StudySettings):
     bootstrap_resamples: int
     synthetic: bool
     sites_per_round: int | None = None
+    accept_missing: tuple[str, ...] = ()
     output_dir: Path | None = None
     server_optimiser: ServerOptimiser = field(default_factory=FedAvg)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
@@ -63,6 +64,7 @@ class ServerSettings(StudySettings):
             Patience(self.minimum_sites, self.deadline_s, self.attempts, self.gathering_s),
             self.server_optimiser,
             self.sites_per_round,
+            self.accept_missing,
         )
 
     @property

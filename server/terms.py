@@ -48,12 +48,15 @@ class Terms:
     sites_per_round : int or None
         So many of the sites that are online train in a round, drawn anew for each; the others
         judge the model and send no update. None: all train.
+    accept_missing : tuple of str
+        Sites without whose judgement of the best model the run may end.
     """
 
     roll: Roll = field(default_factory=Roll)
     patience: Patience = field(default_factory=Patience)
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
     sites_per_round: int | None = None
+    accept_missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         named, needed = len(self.roll.training), self.patience.minimum_sites
@@ -63,4 +66,9 @@ class Terms:
             raise ValueError(
                 f"sites_per_round must be null or at least minimum_sites, which is {needed}; got"
                 f" {self.sites_per_round}"
+            )
+        strangers = {*self.accept_missing} - {*self.roll.training, *self.roll.external}
+        if strangers:
+            raise ValueError(
+                f"accept_missing names nobody of the study: {', '.join(sorted(strangers))}"
             )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, MetricRecord
-from flwr.serverapp import Grid
 from safetensors.numpy import load_file
 
 from server.evidence import (
@@ -20,8 +19,9 @@ from server.evidence import (
     ask_for_evidence,
     follow_up_of,
 )
-from server.terms import Terms
+from server.judges import Judges
 from shared.config import from_json, to_json
+from shared.durable_file import write_durably
 from shared.evidence.description import Description
 from shared.evidence.request import EvidenceRequest, follow_up_grid
 from shared.evidence.sums import Evidence
@@ -53,9 +53,8 @@ class SitesWord:
 
 
 def ask_everyone(
-    grid: Grid,
+    judges: Judges,
     plan: Plan,
-    terms: Terms,
     weights: Weights,
     resamples: int,
     *,
@@ -65,19 +64,20 @@ def ask_everyone(
     """Ask training and external sites who their patients are and how good the model is.
 
     By `counted` and `federation` sites find what they have of their own that goes with it.
+
+    Raises
+    ------
+    JudgesMissingError
     """
-    nodes, deadline_s = terms.roll.everyone(grid), terms.patience.deadline_s
-    descriptions, refused = ask_for_descriptions(grid, nodes, plan, deadline_s)
+    descriptions, refused = ask_for_descriptions(judges, plan)
     evidence = ask_for_evidence(
-        grid,
-        nodes,
+        judges,
         plan,
         weights,
         descriptions,
         resamples=resamples,
         counted=counted,
         federation=federation,
-        timeout_s=deadline_s,
     )
     return SitesWord(descriptions, _also_refused(evidence, refused))
 
@@ -98,9 +98,7 @@ def save_word(word: SitesWord, folder: Path) -> None:
             arrays |= {f"{kind}/{index}/{key}": array.numpy() for key, array in sums.items()}
             document[kind].append({"site": site, "numbers": dict(numbers)})
     write_weights(arrays, folder / ARRAYS)
-    partial = folder / f"{DOCUMENT}.partial"
-    partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-    partial.replace(folder / DOCUMENT)
+    write_durably(folder / DOCUMENT, json.dumps(document, allow_nan=False).encode())
 
 
 def load_word(plan: Plan, folder: Path) -> SitesWord | None:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 from torch import nn
 
+from shared.durable_file import write_durably
+
 Weights = dict[str, NDArray[np.float32]]
 
 # No network in training has it: beyond, a sum would not stay exact.
@@ -36,9 +38,7 @@ def from_record(record: ArrayRecord) -> Weights:
 
 def write_weights(weights: Weights, path: Path) -> None:
     """Write safetensors so that a reader sees the old file or the new one, never half."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(save(weights))
-    partial.replace(path)
+    write_durably(path, save(weights))
 
 
 def read_weights(path: Path) -> Weights:

@@ -9,7 +9,7 @@ from client.site import Site
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.federation import best_weights, counted_with_best
-from server.roll import Roll
+from server.judges import Judges
 from shared.evidence.description import Description
 from simulation.grid import InProcessGrid
 from simulation.methods import FederationData
@@ -34,11 +34,10 @@ def ask_sites(
         return sites[int(context.node_config["partition-id"])]
 
     grid = InProcessGrid(build_client_app(site_of), [site.name for site in sites])
-    nodes = Roll().present(grid)
-    descriptions, _ = ask_for_descriptions(grid, nodes, settings.plan)
+    judges = Judges(grid)
+    descriptions, _ = ask_for_descriptions(judges, settings.plan)
     evidence = ask_for_evidence(
-        grid,
-        nodes,
+        judges,
         settings.plan,
         best_weights(checkpoint),
         descriptions,

@@ -352,6 +352,8 @@ class ReportContent:
         What sites withhold because it rests on too few patients.
     activation_shares : mapping of Cohort to ActivationShares
         How much of the maps of death lies in the tumour and its margin, as sums over patients.
+    unjudged : mapping of str to str
+        Institution -> the code of why it gave no answer about the federated model that counts.
     """
 
     run: RunSummary
@@ -369,3 +371,4 @@ class ReportContent:
     characteristics: tuple[Characteristic, ...] = ()
     hidden: tuple[Hidden, ...] = ()
     activation_shares: Mapping[Cohort, ActivationShares] = field(default_factory=dict)
+    unjudged: Mapping[str, str] = field(default_factory=dict)

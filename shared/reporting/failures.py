@@ -20,6 +20,7 @@ _WORDS = {
     "NON_FINITE_UPDATE": "an update with numbers that are not finite",
     "MEMORY_LOST": "lost what the algorithm has it keep between rounds",
     "NO_ANSWER": "no answer in time",
+    "NOT_ONLINE": "not online",
     "WRONG_SITE": "an answer in another institution's name",
     "DUPLICATE_REPLY": "a second answer to one question",
     "OUT_OF_RANGE_UPDATE": "numbers that no patients and no training can give",
@@ -40,10 +41,14 @@ class Failure:
 
 
 def failures(content: ReportContent) -> tuple[Failure, ...]:
-    """Return refused and missing updates, institutions without patients or without a model."""
+    """Return refused and missing answers, institutions without patients or without a model."""
     return (
         *_updates(content.rounds, "refused"),
         *_absent(content.rounds),
+        *(
+            Failure(printable(site), _words(code), "final judgement")
+            for site, code in sorted(content.unjudged.items())
+        ),
         *(
             Failure(printable(site.name), "no usable patient", "whole run")
             for site in content.sites
@@ -59,7 +64,7 @@ def _updates(rounds: Sequence[Mapping[str, Any]], key: str) -> list[Failure]:
         for site, reason in (record.get(key) or {}).items():
             found[site, str(reason)].append(int(record["round"]))
     return [
-        Failure(printable(site), _WORDS.get(reason, printable(reason)), _when(numbers))
+        Failure(printable(site), _words(reason), _when(numbers))
         for (site, reason), numbers in found.items()
     ]
 
@@ -69,7 +74,7 @@ def _absent(rounds: Sequence[Mapping[str, Any]]) -> list[Failure]:
     for record in rounds:
         for site in record.get("absent") or ():
             found[str(site)].append(int(record["round"]))
-    return [Failure(printable(site), "not online", _when(n)) for site, n in found.items()]
+    return [Failure(printable(site), _words("NOT_ONLINE"), _when(n)) for site, n in found.items()]
 
 
 def _untrained(content: ReportContent) -> list[Failure]:
@@ -81,6 +86,10 @@ def _untrained(content: ReportContent) -> list[Failure]:
         for site in content.sites
         if site.role == "training" and site.patients and site.name not in alone
     ]
+
+
+def _words(code: str) -> str:
+    return _WORDS.get(code, printable(code))
 
 
 def _when(rounds: Sequence[int]) -> str:

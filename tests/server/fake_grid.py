@@ -8,6 +8,9 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 
+from shared.evidence.description import REASONS, CohortDescription, Description
+from shared.evidence.messages import DESCRIBE, EVIDENCE, write_description, write_evidence
+from shared.evidence.sums import Evidence
 from shared.judgement import Judgement
 from shared.map_sums import MapSums
 from shared.model import DIRECT_FEATURES, ModelSettings, pooled_maps
@@ -20,6 +23,7 @@ from shared.protocol import (
     write_judgement,
     write_update,
 )
+from shared.results import Cohort
 from shared.standardisation import FeatureSums
 from shared.tasks import TASKS
 from simulation.grid import InProcessGrid
@@ -80,7 +84,13 @@ class FakeSite:
         self.asked.append((message.metadata.message_type, instruction.round))
         name = self.calls_itself or self.name
         kind = message.metadata.message_type
-        if kind == "query":
+        if kind == f"query.{DESCRIBE}":
+            cohorts: dict[Cohort, CohortDescription] = {"internal": CohortDescription()}
+            nobody: dict[str, int | None] = dict.fromkeys(REASONS, 0)
+            content = write_description(Description(name, 5, cohorts, nobody, 0))
+        elif kind == f"evaluate.{EVIDENCE}":
+            content = write_evidence(Evidence(name, 5, {}))
+        elif kind == "query":
             one_patient = np.ones((1, DIRECT_FEATURES))
             sums = FeatureSums.over(one_patient, one_patient)
             maps = MapSums.empty(pooled_maps(instruction.plan.model))

@@ -220,6 +220,7 @@ def test_the_table_tells_rounds_and_what_is_going_on(tmp_path: Path) -> None:
         ("sites=[]", "name the training sites"),
         ("sites=[a,a]", "named once"),
         ("external_sites=[a]", "named once"),
+        ("accept_missing=[c]", "accept_missing names nobody of the study: c"),
         ("minimum_sites=3", "only 2 sites are to train"),
         ("attempts=0", "attempts"),
         ("link_address=localhost", "host:port"),

@@ -1,13 +1,14 @@
 """Federated evaluation through its messages: the same numbers as rows, and what is withheld."""
 
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Context, Message, MessageType
+from flwr.app import Context, Error, Message, MessageType
 from lifelines.utils import concordance_index
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -23,11 +24,11 @@ from server.evidence import (
     ask_for_evidence,
     first_request,
 )
+from server.judges import Judges
 from server.outputs import folder_name, write_set_aside_counts
 from server.report import calibration_curves, horizon_scores, risk_group_curves
-from server.roll import Roll
 from shared.evidence.description import Description
-from shared.evidence.messages import EVIDENCE, read_evidence, write_evidence_request
+from shared.evidence.messages import EVIDENCE, REQUEST, read_evidence, write_evidence_request
 from shared.evidence.request import EvidenceRequest, brier_months, follow_up_grid
 from shared.evidence.sums import same
 from shared.evidence.table_one import characteristics, site_summary
@@ -104,12 +105,37 @@ def grid_of(sites: list[Site]) -> InProcessGrid:
 def ask(
     sites: list[Site], resamples: int = 10, plan: Plan = PLAN
 ) -> tuple[tuple[Description, ...], ModelEvidence]:
-    grid = grid_of(sites)
-    nodes = Roll().present(grid)
+    return ask_judges(Judges(grid_of(sites)), resamples, plan)
+
+
+def ask_judges(
+    judges: Judges, resamples: int = 10, plan: Plan = PLAN
+) -> tuple[tuple[Description, ...], ModelEvidence]:
     weights = small_weights(plan)
-    descriptions, _ = ask_for_descriptions(grid, nodes, plan)
-    evidence = ask_for_evidence(grid, nodes, plan, weights, descriptions, resamples=resamples)
+    descriptions, _ = ask_for_descriptions(judges, plan)
+    evidence = ask_for_evidence(judges, plan, weights, descriptions, resamples=resamples)
     return descriptions, evidence
+
+
+class Forgetful(InProcessGrid):
+    """A Grid one of whose nodes gives no answer to its first message of every kind, and counts."""
+
+    def __init__(self, sites: list[Site], forgetful: str) -> None:
+        def site_of(context: Context) -> Site:
+            return sites[int(context.node_config["partition-id"])]
+
+        super().__init__(build_client_app(site_of), [site.name for site in sites])
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self._forgetful = forgetful
+
+    def _deliver(self, message: Message) -> Message:
+        name = self._names[message.metadata.dst_node_id]
+        record = message.content.config_records.get(REQUEST)
+        asked = (name, "" if record is None else str(record["request"]))
+        self.asked[asked] += 1
+        if name == self._forgetful and self.asked[asked] == 1:
+            return Message(Error(int(ErrorCode.NO_ANSWER)), reply_to=message)
+        return super()._deliver(message)
 
 
 def rows_of(sites: list[Site], cohort: Cohort) -> list[Predictions]:
@@ -154,6 +180,23 @@ def test_the_same_question_gives_the_same_answer_whatever_the_order(sites: list[
     again, second = ask(sites[::-1])
     assert first.metrics() == second.metrics()
     assert same(descriptions, again)
+
+
+@pytest.mark.parametrize("forgetful", ["b", "external"])
+def test_who_answers_at_the_second_attempt_counts_as_if_at_the_first(
+    sites: list[Site], forgetful: str
+) -> None:
+    """Thresholds wait for everybody: they are those of all sites' internal validation."""
+    descriptions, expected = ask(sites)
+    grid = Forgetful(sites, forgetful)
+    again, found = ask_judges(Judges(grid, ("a", "b", "external"), attempts=2))
+    assert found.thresholds == expected.thresholds
+    assert found.metrics() == expected.metrics()
+    assert same(descriptions, again)
+    assert found.refused == {}
+    for site in ("a", "b", "external"):
+        times = [count for (asked, _), count in grid.asked.items() if asked == site]
+        assert times == [2 if site == forgetful else 1] * 3
 
 
 def test_another_secret_changes_intervals_alone(sites: list[Site]) -> None:

@@ -21,7 +21,7 @@ from server.averaging import patients_behind
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.federation import best_weights, counted_with_best
-from server.roll import Roll
+from server.judges import Judges
 from shared.algorithm import AlgorithmSettings
 from shared.judgement import add_up
 from shared.metrics.predictions import evaluate
@@ -170,14 +170,13 @@ def test_evidence_is_of_each_site_with_its_own_part(sites: list[Site], tmp_path:
         build_client_app(lambda context: own[int(context.node_config["partition-id"])]),
         [site.name for site in own],
     )
-    nodes = Roll().present(grid)
-    descriptions, _ = ask_for_descriptions(grid, nodes, plan)
+    judges = Judges(grid)
+    descriptions, _ = ask_for_descriptions(judges, plan)
 
     def evidence(counted: dict[str, int]) -> ModelEvidence:
         weights = best_weights(checkpoint)
         return ask_for_evidence(
-            grid,
-            nodes,
+            judges,
             plan,
             weights,
             descriptions,

@@ -1,0 +1,118 @@
+"""The sites that are asked about the best model: whoever gives no answer is asked again."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from server.intake import Intake
+from server.roll import Roll
+from server.streaming import time_to_live
+from shared.evidence.description import Description
+from shared.evidence.sums import Evidence
+from shared.protocol import ErrorCode
+
+logger = logging.getLogger("hepafed.server")
+
+A = TypeVar("A", Description, Evidence)
+
+# With these a site has given no answer; with any other code it has, and is not asked again.
+_NO_ANSWER = frozenset(
+    code.name for code in (ErrorCode.NOT_ONLINE, ErrorCode.NO_ANSWER, ErrorCode.INTERNAL)
+)
+
+
+class JudgesMissingError(RuntimeError):
+    """A named site has not answered about the best model; the last checkpoint stands."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Whom the questions about the best model go to, and how patiently.
+
+    Attributes
+    ----------
+    grid : Grid
+    named : tuple of str
+        All of them must answer. Empty: whoever is online is asked once.
+    may_be_missing : tuple of str
+        Of `named`, those that are asked, but neither waited for nor needed.
+    attempts : int
+        How often a question is put; an attempt asks only those who have not answered yet.
+    gathering_s : float
+        How long an attempt waits for them to come online.
+    deadline_s : float or None
+        Of each attempt.
+    """
+
+    grid: Grid
+    named: tuple[str, ...] = ()
+    may_be_missing: tuple[str, ...] = ()
+    attempts: int = 1
+    gathering_s: float = 0.0
+    deadline_s: float | None = None
+
+    def ask(
+        self, content: RecordDict, kind: str, read: Callable[[Message], A]
+    ) -> tuple[tuple[A, ...], dict[str, str]]:
+        """Return the answers in the order of the sites' names, and site -> why it has none.
+
+        Raises
+        ------
+        JudgesMissingError
+            After the last attempt.
+        """
+        answers: dict[str, A] = {}
+
+        def read_named(reply: Message) -> tuple[str, A]:
+            answer = read(reply)
+            return answer.site, answer
+
+        intake = Intake()
+        ttl = None if self.deadline_s is None else time_to_live(self.deadline_s)
+        for attempt in range(1, self.attempts + 1):
+            nodes = self._online(self._missing(intake))
+            messages = [Message(content, node, kind, ttl=ttl) for node in nodes]
+            replies = self.grid.send_and_receive(messages, timeout=self.deadline_s)
+            intake.take(replies, nodes, read_named, answers.__setitem__)
+            missing = self._missing(intake)
+            if not self._needed(missing):
+                break
+            logger.warning("final judgement, attempt %d: %s", attempt, _in_words(missing))
+        else:
+            raise JudgesMissingError(self._gap(missing))
+        return tuple(answers[site] for site in sorted(answers)), {**missing, **intake.refused}
+
+    def _missing(self, intake: Intake) -> dict[str, str]:
+        """Return named site -> why there is no answer of it, good or bad."""
+        codes = {
+            site: intake.refused.get(site, ErrorCode.NOT_ONLINE.name)
+            for site in sorted({*self.named} - {*intake.answered})
+        }
+        return {site: code for site, code in codes.items() if code in _NO_ANSWER}
+
+    def _needed(self, missing: dict[str, str]) -> tuple[str, ...]:
+        return tuple(site for site in missing if site not in self.may_be_missing)
+
+    def _online(self, missing: dict[str, str]) -> dict[int, str]:
+        """Return node id -> name of those to ask, having waited for the ones that are needed."""
+        if not self.named:
+            return Roll().present(self.grid)
+        needed = self._needed(missing)
+        if needed:
+            Roll(needed).gather(self.grid, len(needed), self.gathering_s)
+        return Roll(tuple(missing)).present(self.grid)
+
+    def _gap(self, missing: dict[str, str]) -> str:
+        accept = ",".join(sorted({*self.may_be_missing, *missing}))
+        return (
+            f"the best model is not judged by {_in_words(missing)}: the same command asks again,"
+            f" and with accept_missing=[{accept}] it ends without them"
+        )
+
+
+def _in_words(missing: dict[str, str]) -> str:
+    return ", ".join(f"{site} {code}" for site, code in missing.items())
