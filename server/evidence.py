@@ -111,7 +111,11 @@ def ask_for_descriptions(
     kind = f"{MessageType.QUERY}.{DESCRIBE}"
     answers, refused = judges.ask(content, kind, read_description)
     bins = follow_up_grid(plan).intervals + 1
-    odd = {a.site for a in answers if not all(c.fits(bins) for c in a.cohorts.values())}
+    odd = {
+        a.site
+        for a in answers
+        if not a.cohorts or not all(c.fits(bins) for c in a.cohorts.values())
+    }
     refused |= dict.fromkeys(sorted(odd), "MALFORMED_MESSAGE")
     return tuple(answer for answer in answers if answer.site not in odd), refused
 

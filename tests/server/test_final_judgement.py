@@ -19,6 +19,8 @@ from server.roll import Roll
 from server.run import run as run_command
 from server.terms import Patience, Terms
 from server.told import SitesWord, load_word
+from shared.evidence.description import REASONS, Description
+from shared.evidence.messages import write_description
 from shared.protocol import ErrorCode
 from shared.run_folder import RunFolder
 from tests.server.fake_grid import PLAN, Behaviour, FakeGrid, FakeSite, silent
@@ -251,3 +253,17 @@ def test_a_site_that_told_only_how_good_the_model_is_is_told_so(
     end, printed, _ = collected(monkeypatch, tmp_path / "run", grid)
     assert end == "completed"
     assert "external did not describe its patients: DATA_UNREADABLE" in printed
+
+
+def test_a_description_of_no_cohort_is_its_sites_refusal(tmp_path: Path) -> None:
+    """No institution has none: a table of it could not be made."""
+    nobody = Description("b", 5, {}, dict.fromkeys(REASONS, 0), 0)
+
+    def tell_of_nobody(message: Message, answer: Message) -> list[Message]:
+        return [Message(write_description(nobody), reply_to=message)]
+
+    grid = federation()
+    grid.sites["b"].behaviours = {DESCRIPTION: tell_of_nobody}
+    word = run(grid, tmp_path)
+    assert [description.site for description in word.descriptions] == ["a"]
+    assert word.evidence.refused == {"b": "MALFORMED_MESSAGE"}
