@@ -102,10 +102,6 @@ def ask_for_descriptions(
         In the order of the sites' names.
     refused : dict of str to str
         Site to code, of those that gave no answer that counts.
-
-    Raises
-    ------
-    JudgesMissingError
     """
     content = write_instruction({}, Instruction(plan, round=0))
     kind = f"{MessageType.QUERY}.{DESCRIBE}"
@@ -147,10 +143,6 @@ def ask_for_evidence(
         Site -> the round of its own that goes with the model; see `shared.protocol.Instruction`.
     federation : str, optional
         The run that the model is of, likewise.
-
-    Raises
-    ------
-    JudgesMissingError
     """
     follow_up = follow_up_of(descriptions, follow_up_grid(plan))
     first = first_request(plan)

@@ -12,13 +12,13 @@ from flwr.serverapp import Grid
 from server import checkpoint as checkpoints
 from server.checkpoint import Checkpoint, CheckpointMismatchError
 from server.intake import Intake
-from server.judges import Judges, JudgesMissingError
+from server.judges import Judges, JudgesMissingError, gap_in_words, missing_judges
 from server.progress import End, Progress, read_progress, write_progress
 from server.question import FederationFailedError, Question
 from server.strategy import SiteStrategy
 from server.streaming import StreamingGrid
 from server.terms import Terms
-from server.told import ask_everyone, load_word, save_word
+from server.told import SitesWord, ask_everyone, load_word, save_word
 from shared.config import to_json
 from shared.map_sums import MapSums
 from shared.model import IMAGE_STATISTICS, pooled_maps
@@ -86,15 +86,16 @@ def run_federation(
     FederationFailedError
         Too few sites, at the last attempt too; another start goes on from the last checkpoint.
     JudgesMissingError
-        All rounds are done, but a named site has not judged the best model; likewise.
+        All rounds are done, but a named site has not judged the best model; another start asks
+        again.
     CheckpointMismatchError
         The state folder belongs to another federation.
     """
     write_progress(Progress(run_id=grid.run.run_id), settings.state_dir)
     try:
         checkpoint = _run(StreamingGrid(grid), settings, on_checkpoint)
-        if settings.resamples and load_word(settings.plan, settings.state_dir) is None:
-            _judge(StreamingGrid(grid), settings, checkpoint)
+        if settings.resamples:
+            _have_judged(StreamingGrid(grid), settings, checkpoint)
     except FederationFailedError as error:
         _end(settings, "too-few-sites", str(error))
         raise
@@ -220,27 +221,35 @@ def counted_with_best(checkpoint: Checkpoint) -> dict[str, int]:
     return checkpoints.counted(checkpoint.history, best or 0)
 
 
-def _judge(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> None:
-    """Have all sites, also external ones, say how good the best model is, and keep it."""
-    plan, terms = settings.plan, settings.terms
-    roll, patience = terms.roll, terms.patience
-    judges = Judges(
-        grid,
-        roll.training + roll.external if roll.training else (),
-        terms.accept_missing,
-        patience.attempts,
-        patience.gathering_s,
-        patience.deadline_s,
-    )
-    word = ask_everyone(
-        judges,
-        plan,
+def _have_judged(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> None:
+    """Have the best model judged, unless it is, by all sites that are needed."""
+    word = load_word(settings.plan, settings.state_dir)
+    if word is None or missing_judges(word.evidence.refused, settings.terms):
+        word = _ask_everyone(grid, settings, checkpoint)
+        save_word(word, settings.state_dir)
+    missing = missing_judges(word.evidence.refused, settings.terms)
+    if missing:
+        raise JudgesMissingError(gap_in_words(missing, settings.terms))
+
+
+def _ask_everyone(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> SitesWord:
+    """Ask all sites, also external ones, how good the best model is."""
+    terms, patience = settings.terms, settings.terms.patience
+    return ask_everyone(
+        Judges(
+            grid,
+            terms.roll.named,
+            terms.accept_missing,
+            patience.attempts,
+            patience.gathering_s,
+            patience.deadline_s,
+        ),
+        settings.plan,
         best_weights(checkpoint),
         settings.resamples,
         counted=counted_with_best(checkpoint),
         federation=checkpoint.federation,
     )
-    save_word(word, settings.state_dir)
 
 
 def _end(settings: FederationSettings, end: End, reason: str) -> None:

@@ -1,8 +1,8 @@
 """The sites that are asked about the best model: whoever gives no answer is asked again."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flwr.app import Message, RecordDict
@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 from server.intake import Intake
 from server.roll import Roll
 from server.streaming import time_to_live
+from server.terms import Terms
 from shared.evidence.description import Description
 from shared.evidence.sums import Evidence
 from shared.protocol import ErrorCode
@@ -26,7 +27,7 @@ _NO_ANSWER = frozenset(
 
 
 class JudgesMissingError(RuntimeError):
-    """A named site has not answered about the best model; the last checkpoint stands."""
+    """A named site has not answered about the best model; what the others said is kept."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Judges:
         How long an attempt waits for them to come online.
     deadline_s : float or None
         Of each attempt.
+    given_up : set of str
+        Those who had not answered a question when its attempts were over: asked the next one, but
+        not waited for again.
     """
 
     grid: Grid
@@ -54,17 +58,12 @@ class Judges:
     attempts: int = 1
     gathering_s: float = 0.0
     deadline_s: float | None = None
+    given_up: set[str] = field(default_factory=set)
 
     def ask(
         self, content: RecordDict, kind: str, read: Callable[[Message], A]
     ) -> tuple[tuple[A, ...], dict[str, str]]:
-        """Return the answers in the order of the sites' names, and site -> why it has none.
-
-        Raises
-        ------
-        JudgesMissingError
-            After the last attempt.
-        """
+        """Return the answers in the order of the sites' names, and site -> why it has none."""
         answers: dict[str, A] = {}
 
         def read_named(reply: Message) -> tuple[str, A]:
@@ -82,8 +81,7 @@ class Judges:
             if not self._needed(missing):
                 break
             logger.warning("final judgement, attempt %d: %s", attempt, _in_words(missing))
-        else:
-            raise JudgesMissingError(self._gap(missing))
+        self.given_up.update(self._needed(missing))
         return tuple(answers[site] for site in sorted(answers)), {**missing, **intake.refused}
 
     def _missing(self, intake: Intake) -> dict[str, str]:
@@ -95,7 +93,7 @@ class Judges:
         return {site: code for site, code in codes.items() if code in _NO_ANSWER}
 
     def _needed(self, missing: dict[str, str]) -> tuple[str, ...]:
-        return tuple(site for site in missing if site not in self.may_be_missing)
+        return tuple(s for s in missing if s not in {*self.may_be_missing, *self.given_up})
 
     def _online(self, missing: dict[str, str]) -> dict[int, str]:
         """Return node id -> name of those to ask, having waited for the ones that are needed."""
@@ -106,13 +104,29 @@ class Judges:
             Roll(needed).gather(self.grid, len(needed), self.gathering_s)
         return Roll(tuple(missing)).present(self.grid)
 
-    def _gap(self, missing: dict[str, str]) -> str:
-        accept = ",".join(sorted({*self.may_be_missing, *missing}))
-        return (
-            f"the best model is not judged by {_in_words(missing)}: the same command asks again,"
-            f" and with accept_missing=[{accept}] it ends without them"
-        )
+
+def missing_judges(refused: Mapping[str, str], terms: Terms) -> dict[str, str]:
+    """Return the sites that are named and needed and gave no answer, with the code of why.
+
+    Parameters
+    ----------
+    refused : mapping of str to str
+        Site -> the code of why it is in no metric, or has described no patients.
+    terms : Terms
+    """
+    needed = {*terms.roll.named} - {*terms.accept_missing}
+    return {s: code for s, code in sorted(refused.items()) if s in needed and code in _NO_ANSWER}
 
 
-def _in_words(missing: dict[str, str]) -> str:
+def gap_in_words(missing: Mapping[str, str], terms: Terms) -> str:
+    """Return who has not judged the best model, and what can be done about it."""
+    accept = ",".join(sorted({*terms.accept_missing, *missing}))
+    return (
+        f"the best model is not judged by {_in_words(missing)}; what the others say is written."
+        f" The same command asks all of them again, and with accept_missing=[{accept}] it ends"
+        " without"
+    )
+
+
+def _in_words(missing: Mapping[str, str]) -> str:
     return ", ".join(f"{site} {code}" for site, code in missing.items())

@@ -32,6 +32,11 @@ class Roll:
         if len(set(names)) < len(names):
             raise ValueError(f"a site may be named once, as training or external: {names}")
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All sites, where the training sites are named; else nobody."""
+        return self.training + self.external if self.training else ()
+
     def present(self, grid: Grid) -> dict[int, str]:
         """Return node id -> registered name of the training sites now online, by name.
 

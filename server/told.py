@@ -64,10 +64,6 @@ def ask_everyone(
     """Ask training and external sites who their patients are and how good the model is.
 
     By `counted` and `federation` sites find what they have of their own that goes with it.
-
-    Raises
-    ------
-    JudgesMissingError
     """
     descriptions, refused = ask_for_descriptions(judges, plan)
     evidence = ask_for_evidence(

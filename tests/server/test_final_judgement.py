@@ -128,8 +128,10 @@ def test_a_site_that_stays_away_ends_the_run_by_name_and_a_new_start_asks_again(
     progress = ended(tmp_path)
     assert progress.end == "judged-by-too-few"
     assert f"accept_missing=[{site}]" in progress.reason
-    assert "the same command asks again" in progress.reason
-    assert load_word(PLAN, tmp_path) is None
+    assert "The same command asks all of them again" in progress.reason
+    word = load_word(PLAN, tmp_path)
+    assert word is not None
+    assert judges(word) == [name for name in ("a", "b", "c", "external") if name != site]
     trained = len(checkpoints.read_history(tmp_path))
     gone.online = lambda _: True
     word = run(grid, tmp_path)
@@ -142,7 +144,8 @@ def test_a_site_that_never_answers_is_asked_as_often_as_is_said(tmp_path: Path) 
     grid = federation(FakeSite("external", otherwise=silent))
     with pytest.raises(JudgesMissingError, match="external NO_ANSWER"):
         run(grid, tmp_path)
-    assert final(grid.sites["external"]) == ["query.describe"] * QUICK.attempts
+    assert final(grid.sites["external"]) == ["query.describe"] * QUICK.attempts + ALL[1:]
+    assert final(grid.sites["a"]) == ALL
 
 
 def test_a_gap_that_is_accepted_is_told_and_not_waited_for(tmp_path: Path) -> None:
@@ -233,12 +236,15 @@ def test_the_command_keeps_the_state_until_the_gap_is_closed_or_accepted(
     assert end == "judged-by-too-few"
     assert (folder / "state").is_dir()
     assert (folder / "model").is_dir()
-    assert not (folder / "report.html").exists()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<bdi>external</bdi>: not online, final judgement" in page
+    asked = len(grid.sites["a"].asked)
     end, printed, folder = collected(
         monkeypatch, tmp_path / "run", grid, "accept_missing=[external]"
     )
     assert end == "completed"
     assert "external is in no metric: NOT_ONLINE" in printed
+    assert len(grid.sites["a"].asked) == asked
     assert not (folder / "state").exists()
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "<bdi>external</bdi>: not online, final judgement" in page
