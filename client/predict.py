@@ -1,10 +1,10 @@
 """One patient: ``python client/predict.py model=DIR patient=DIR output_dir=DIR``.
 
-Writes ``prediction.json`` (MVI probability, RFS and OS curves, risk groups, median times, what
-lies outside what the model saw), ``prediction.png`` (the same on one sheet, with the activation
-map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over the patient's CT. The patient's
-folder has the contract's phases, or mixed DICOM series beside a mask: then the phases are chosen
-as at a site, and the file says which series they are.
+Writes ``prediction.json`` (MVI probability, RFS and OS curves as far as training patients were
+followed, risk groups, median times, what lies outside what the model saw), ``prediction.png`` (the
+same on one sheet, with the activation map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over
+the patient's CT. The patient's folder has the contract's phases, or mixed DICOM series beside a
+mask: then the phases are chosen as at a site, and the file says which series they are.
 """
 
 import json
@@ -99,7 +99,12 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     model = model.to(device)
     prediction = predict(model, batch, about)
     maps = {task: activation_map(model, batch, task) for task in TASKS}
-    warnings = (*doubts, *warnings_for(region, batch, about), *_unsure(choice))
+    warnings = (
+        *doubts,
+        *_follow_up_unknown(prediction),
+        *warnings_for(region, batch, about),
+        *_unsure(choice),
+    )
     shares = activation_shares(maps["os"], region.roi.mask[None] == TUMOUR_LABEL)
     told = {
         **as_json(prediction, about, settings, own_site),
@@ -156,7 +161,8 @@ def as_json(
     for task in SURVIVAL_TASKS:
         found = prediction.survival(task)
         told[task] = {"risk": found.risk, "risk_group": found.group}
-        if found.months:
+        if found.grid_months is not None:
+            told[task]["followed_months"] = found.followed_months
             told[task]["median_months"] = found.median_months
             told[task]["months"] = list(found.months)
             told[task]["survival"] = list(found.survival)
@@ -204,6 +210,22 @@ def notices(about: ModelFolder, settings: PredictSettings) -> tuple[str, ...]:
     notes = [SYNTHETIC] if about.synthetic else []
     notes += [settings.note] if settings.note else []
     return (*notes, "Research software, not a medical device.")
+
+
+def _follow_up_unknown(prediction: Prediction) -> list[str]:
+    """Warn where nothing says how far a curve rests on patients."""
+    curves = {task: prediction.survival(task) for task in SURVIVAL_TASKS}
+    unknown = [
+        task.upper()
+        for task, curve in curves.items()
+        if curve.grid_months is not None and curve.followed_months is None
+    ]
+    if not unknown:
+        return []
+    return [
+        f"How far the training patients were followed is not known ({', '.join(unknown)}): curve"
+        " and median reach to the end of the time grid, and may lie where nobody was followed."
+    ]
 
 
 def _unsure(choice: Choice | None) -> list[str]:

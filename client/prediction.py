@@ -25,9 +25,14 @@ class SurvivalPrediction:
     group : str or None
         By the cuts fixed on internal validation; None where there are none.
     months, survival : tuple of float
-        The curve at the edges of the time grid; empty where the model gives none.
+        The curve at the edges of the time grid, as far as `followed_edges`; empty where the model
+        gives none.
     median_months : float or None
-        When survival falls to one half; None where it does not within the grid.
+        When survival falls to one half; None where it does not within these months.
+    grid_months : float or None
+        Where the time grid ends; None where the model gives no curve.
+    followed_months : float or None
+        To which month training patients were followed; None where it is not known.
     """
 
     risk: float
@@ -35,6 +40,8 @@ class SurvivalPrediction:
     months: tuple[float, ...]
     survival: tuple[float, ...]
     median_months: float | None
+    grid_months: float | None
+    followed_months: float | None
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,30 @@ def predict(model: MultiTaskNet, batch: RoiBatch, about: ModelFolder) -> Predict
     outputs = model(batch)
     found: dict[SurvivalTask, SurvivalPrediction] = {}
     for task in SURVIVAL_TASKS:
+        followed = about.followed_months.get(task)
         months: tuple[float, ...] = ()
         curve: tuple[float, ...] = ()
+        end: float | None = None
         if about.plan.loss.survival == "logistic_hazard":
-            months = about.plan.time_grid.edges_months
-            curve = tuple(survival_curve(outputs[task].double())[0].tolist())
+            edges = about.plan.time_grid.edges_months
+            months, end = followed_edges(edges, followed), edges[-1]
+            curve = tuple(survival_curve(outputs[task].double())[0].tolist())[: len(months)]
         risk = float(ranking_score(outputs[task])[0])
         group = risk_group(risk, about.risk_cuts.get(task, ()))
-        found[task] = SurvivalPrediction(risk, group, months, curve, median_months(months, curve))
+        median = median_months(months, curve)
+        found[task] = SurvivalPrediction(risk, group, months, curve, median, end, followed)
     probability = float(torch.sigmoid(outputs["mvi"].double())[0])
     return Prediction(probability, about.mvi_threshold, found["rfs"], found["os"])
+
+
+def followed_edges(edges: tuple[float, ...], followed: float | None) -> tuple[float, ...]:
+    """Return the edges of the time grid to which training patients were followed.
+
+    All of them where that is not known. The curve ends at an edge and not at the very month: the
+    hazard of an interval is that of the whole of it, and nobody was seen to finish the one in
+    which follow-up ends. There it rests on whoever had the event, or on nobody.
+    """
+    return edges if followed is None else tuple(edge for edge in edges if edge <= followed)
 
 
 def risk_group(risk: float, cuts: Sequence[float]) -> str | None:

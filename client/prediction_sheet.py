@@ -49,7 +49,15 @@ def prediction_sheet(
         mvi_probability=prediction.mvi_probability,
         mvi_threshold=prediction.mvi_threshold,
         curves=tuple(
-            PredictedCurve(task, p.group, p.months, p.survival, p.median_months)
+            PredictedCurve(
+                task,
+                p.group,
+                p.months,
+                p.survival,
+                p.median_months,
+                p.grid_months,
+                p.followed_months,
+            )
             for task in SURVIVAL_TASKS
             for p in (prediction.survival(task),)
         ),

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,8 @@ from server.evidence import ModelEvidence
 from server.federation import best_weights, counted_with_best
 from server.report import Told, federation_content
 from shared.evidence.description import Description
+from shared.evidence.follow_up import supported_months
+from shared.evidence.request import follow_up_grid
 from shared.evidence.table_one import REASON_WORDS
 from shared.model_card import model_card
 from shared.model_folder import ModelFolder, Provenance, write_model_folder
@@ -21,7 +23,8 @@ from shared.preprocessing import PreprocessingSettings
 from shared.reporting.content import ActivationSample, RunSummary
 from shared.reporting.page import write_report
 from shared.results import Results, write_metrics_json
-from shared.tasks import SURVIVAL_TASKS
+from shared.tasks import SURVIVAL_TASKS, SurvivalTask
+from shared.time_grid import TimeGrid
 from shared.training_inputs import described_ranges, training_inputs
 
 SET_ASIDE_FILE = "set_aside_counts.csv"
@@ -151,7 +154,8 @@ def write_model(
 ) -> None:
     """Write the federation's best model with its card and, where judged, its frozen thresholds.
 
-    What the sites describe of their patients goes in as what the model has seen.
+    What the sites describe of their patients goes in as what the model has seen, and how far it
+    was followed.
     """
     weights, plan = best_weights(trained.checkpoint), trained.plan
     personal = plan.algorithm.personal != "none"
@@ -171,11 +175,28 @@ def write_model(
         inputs=training_inputs(
             weights, described_ranges(descriptions), plan.model.clinical_variables
         ),
+        followed_months=followed_months(descriptions, follow_up_grid(plan)),
         own_rounds=counted_with_best(trained.checkpoint) if personal else {},
         federation=trained.checkpoint.federation if personal else "",
     )
     metrics = {} if evidence is None else evidence.metrics()
     write_model_folder(folder, weights, about, model_card(about, metrics))
+
+
+def followed_months(
+    descriptions: Iterable[Description], grid: TimeGrid
+) -> dict[SurvivalTask, float]:
+    """Return to which month training patients are certain to have been followed, task by task.
+
+    Of the sites that tell; a task of which none does is absent.
+    """
+    cohorts = [d.cohorts["training"] for d in descriptions if "training" in d.cohorts]
+    found: dict[SurvivalTask, float] = {}
+    for task in SURVIVAL_TASKS:
+        told = [cells for cohort in cohorts if (cells := cohort.follow_up[task]) is not None]
+        if told:
+            found[task] = supported_months(told, grid)
+    return found
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -12,6 +12,7 @@ from shared.bundle_network import INPUT_CHANNELS, output_channels
 from shared.config import to_json
 from shared.plan import Plan
 from shared.preprocessing import PreprocessingSettings
+from shared.tasks import SurvivalTask
 
 SCHEMA_ADDRESS = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -27,6 +28,7 @@ def metadata(
     versions: Mapping[str, str],
     *,
     synthetic: bool,
+    followed_months: Mapping[SurvivalTask, float],
 ) -> dict[str, Any]:
     """Return ``metadata.json`` of the MONAI bundle specification.
 
@@ -37,6 +39,8 @@ def metadata(
     versions : mapping of str to str
         ``hepafed``, ``monai``, ``torch``, ``numpy``, and whatever else is known.
     synthetic : bool
+    followed_months : mapping of SurvivalTask to float
+        Of `shared.model_folder.ModelFolder`.
     """
     required = ("monai", "torch", "numpy", "hepafed")
     return {
@@ -60,12 +64,16 @@ def metadata(
         "data_source": "the institutions of the model card; no image left them",
         "data_type": "CT: DICOM, NIfTI, NRRD or MetaImage",
         "intended_use": _INTENDED_USE + (_SYNTHETIC if synthetic else ""),
-        "network_data_format": _data_format(plan, preprocessing),
+        "network_data_format": _data_format(plan, preprocessing, followed_months),
     }
 
 
-def _data_format(plan: Plan, preprocessing: PreprocessingSettings) -> dict[str, Any]:
-    outputs = output_channels(plan)
+def _data_format(
+    plan: Plan,
+    preprocessing: PreprocessingSettings,
+    followed_months: Mapping[SurvivalTask, float],
+) -> dict[str, Any]:
+    outputs = output_channels(plan, followed_months)
     return {
         "inputs": {
             "image": {

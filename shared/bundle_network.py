@@ -12,7 +12,7 @@ from shared.losses.logistic_hazard import survival_curve
 from shared.measurements import MEASUREMENTS
 from shared.model import MultiTaskNet, RoiBatch, ranking_score
 from shared.plan import Plan, new_model
-from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL
+from shared.tasks import PHASES, SURVIVAL_TASKS, TUMOUR_LABEL, SurvivalTask
 from shared.weights import read_weights
 
 INPUT_CHANNELS = (*PHASES, "labels", "spacing_mm", "measurements")
@@ -91,13 +91,25 @@ def unpack(image: Tensor, clinical_variables: int = 0) -> RoiBatch:
     )
 
 
-def output_channels(plan: Plan) -> tuple[str, ...]:
-    """Return what each channel of the output is, in plain words."""
+def output_channels(
+    plan: Plan, followed_months: Mapping[SurvivalTask, float] | None = None
+) -> tuple[str, ...]:
+    """Return what each channel of the output is, in plain words.
+
+    The network gives a number at every edge of the grid; a channel beyond the follow-up of the
+    training patients says so where that is given.
+    """
+    followed = followed_months or {}
     names = ["probability of microvascular invasion"]
     for task in SURVIVAL_TASKS:
         if plan.loss.survival == "logistic_hazard":
             edges = plan.time_grid.edges_months
-            names += [f"{task.upper()} probability at {edge:g} months" for edge in edges]
+            last = followed.get(task, edges[-1])
+            names += [
+                f"{task.upper()} probability at {edge:g} months"
+                + (", beyond the follow-up in training" if edge > last else "")
+                for edge in edges
+            ]
         else:
             names.append(f"{task.upper()} risk, higher is worse")
     return tuple(names)

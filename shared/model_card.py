@@ -6,7 +6,7 @@ from dataclasses import asdict
 from shared.model_folder import ModelFolder
 from shared.reporting.names import METRIC_NAMES, PHASE_NAMES, printable
 from shared.results import Cohort, Estimate, Metric
-from shared.tasks import PHASES
+from shared.tasks import PHASES, SURVIVAL_TASKS
 from shared.training_inputs import DIAMETER
 
 _RANGE_NAMES = {
@@ -55,10 +55,19 @@ def _opening(about: ModelFolder) -> list[str]:
             for task, cuts in about.risk_cuts.items()
             if cuts
         ),
+        f"- Training patients were followed: {_followed(about)}; no survival is told beyond",
         f"- Code: {provenance.code_version}",
         f"- Versions: {', '.join(f'{n} {v}' for n, v in provenance.versions.items())}",
         "",
     ]
+
+
+def _followed(about: ModelFolder) -> str:
+    months = {task: about.followed_months.get(task) for task in SURVIVAL_TASKS}
+    return ", ".join(
+        f"{task.upper()} {'not known' if last is None else f'to {last:g} months'}"
+        for task, last in months.items()
+    )
 
 
 def _threshold(about: ModelFolder) -> str:

@@ -31,7 +31,7 @@ METADATA_FILE = "configs/metadata.json"
 INFERENCE_FILE = "configs/inference.json"
 MANIFEST_FILE = "manifest.json"
 REQUIRED_FILES = (WEIGHTS_FILE, CONFIG_FILE, METADATA_FILE, INFERENCE_FILE)
-SCHEMA = 3
+SCHEMA = 4
 
 
 class ModelFolderError(RuntimeError):
@@ -78,6 +78,9 @@ class ModelFolder:
         groups, fixed on internal validation; a patient above a cut is in the group beyond it.
     inputs : TrainingInputs
         What the training patients looked like.
+    followed_months : mapping of str to float
+        By survival task, the month to which training patients are certain to have been followed
+        (`shared.evidence.follow_up.supported_months`); without the task where no site told.
     own_rounds : mapping of str to int
         Where the algorithm is personal: site -> the round whose own part, which lies at that site
         alone, goes with this model.
@@ -93,6 +96,7 @@ class ModelFolder:
     provenance: Provenance
     risk_cuts: Mapping[SurvivalTask, tuple[float, ...]] = field(default_factory=dict)
     inputs: TrainingInputs = field(default_factory=TrainingInputs)
+    followed_months: Mapping[SurvivalTask, float] = field(default_factory=dict)
     own_rounds: Mapping[str, int] = field(default_factory=dict)
     federation: str = ""
 
@@ -114,7 +118,11 @@ def write_model_folder(folder: Path, weights: Weights, about: ModelFolder, card:
     write_weights(weights, folder / WEIGHTS_FILE)
     settings = {"schema": SCHEMA, **json.loads(to_json(about))}
     described = metadata(
-        about.plan, about.preprocessing, about.provenance.versions, synthetic=about.synthetic
+        about.plan,
+        about.preprocessing,
+        about.provenance.versions,
+        synthetic=about.synthetic,
+        followed_months=about.followed_months,
     )
     _write_json(settings, folder / CONFIG_FILE)
     _write_json(described, folder / METADATA_FILE)

@@ -15,9 +15,14 @@ class PredictedCurve:
     group : str or None
         Risk group in words.
     months, survival : tuple of float
-        At the edges of the time grid; empty where the model gives no curve.
+        At the edges of the time grid, as far as training patients were followed; empty where
+        the model gives no curve.
     median_months : float or None
         None where the curve does not fall to one half.
+    grid_months : float or None
+        Where the time grid ends; None where the model gives no curve.
+    followed_months : float or None
+        To which month training patients were followed; None where it is not known.
     """
 
     task: SurvivalTask
@@ -25,6 +30,13 @@ class PredictedCurve:
     months: tuple[float, ...]
     survival: tuple[float, ...]
     median_months: float | None
+    grid_months: float | None = None
+    followed_months: float | None = None
+
+    @property
+    def end_months(self) -> float:
+        """Where the curve ends; 0 where there is none."""
+        return self.months[-1] if self.months else 0.0
 
 
 @dataclass(frozen=True)

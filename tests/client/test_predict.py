@@ -200,6 +200,52 @@ def test_a_cox_model_gives_risks_and_groups_without_curves(patient: Path, tmp_pa
     assert told["os"].keys() == {"risk", "risk_group"}
 
 
+def test_nothing_is_told_beyond_the_follow_up_of_training(patient: Path, tmp_path: Path) -> None:
+    """A curve ends at the last edge that somebody reached; no median is read from beyond it."""
+    whole, early, late = (
+        predict_patient(
+            PredictSettings(
+                write_small_model(tmp_path / name, seed=2, followed={"rfs": 93.0, "os": followed}),
+                patient,
+                tmp_path / "out" / name,
+            )
+        )
+        for name, followed in (("whole", 120.0), ("early", 30.0), ("late", 47.0))
+    )
+    assert early["rfs"]["months"][-1] == 84.0
+    assert early["rfs"]["followed_months"] == 93.0
+    assert early["os"]["months"] == [3.0, 6.0, 9.0, 12.0, 18.0, 24.0, 30.0]
+    assert early["os"]["survival"] == whole["os"]["survival"][:7]
+    assert late["os"]["months"][-1] == 36.0
+    assert 30 < whole["os"]["median_months"] < 36
+    assert early["os"]["median_months"] is None
+    assert late["os"]["median_months"] == whole["os"]["median_months"]
+    assert early["warnings"] == whole["warnings"]
+
+
+def test_without_a_whole_interval_of_follow_up_there_is_no_curve(
+    patient: Path, tmp_path: Path
+) -> None:
+    model = write_small_model(tmp_path / "model", followed={"rfs": 84.0, "os": 2.0})
+    told = predict_patient(PredictSettings(model, patient, tmp_path / "out"))
+    assert told["os"]["months"] == told["os"]["survival"] == []
+    assert told["os"]["median_months"] is None
+    assert told["rfs"]["months"][-1] == 84.0
+
+
+def test_that_follow_up_is_not_known_is_told(patient: Path, tmp_path: Path) -> None:
+    model = write_small_model(tmp_path / "model", followed={"rfs": 120.0})
+    told = predict_patient(PredictSettings(model, patient, tmp_path / "out"))
+    assert told["os"]["followed_months"] is None
+    assert told["os"]["months"][-1] == 120.0
+    (warning,) = [text for text in told["warnings"] if "followed" in text]
+    assert "OS" in warning
+    assert "RFS" not in warning
+    cox = write_small_model(tmp_path / "cox", survival="cox", followed={})
+    told = predict_patient(PredictSettings(cox, patient, tmp_path / "without"))
+    assert not any("followed" in text for text in told["warnings"])
+
+
 def test_medians_lie_between_the_edges() -> None:
     assert median_months([10, 20], [0.8, 0.4]) == pytest.approx(17.5)
     assert median_months([10, 20], [0.5, 0.4]) == pytest.approx(10)

@@ -1,5 +1,6 @@
 """A small model in a folder, for tests."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from shared.model_card import model_card
 from shared.model_folder import ModelFolder, Provenance, write_model_folder
 from shared.plan import Plan, new_model
 from shared.preprocessing import PreprocessingSettings
+from shared.tasks import SurvivalTask
 from shared.training_inputs import training_inputs
 from shared.weights import Weights, weights_of
 from tests.client.patients import SMALL
@@ -51,7 +53,10 @@ def small_weights(plan: Plan, seed: int = 0) -> Weights:
 
 
 def about_small_model(
-    plan: Plan, weights: Weights, preprocessing: PreprocessingSettings = SMALL
+    plan: Plan,
+    weights: Weights,
+    preprocessing: PreprocessingSettings = SMALL,
+    followed: Mapping[SurvivalTask, float] | None = None,
 ) -> ModelFolder:
     return ModelFolder(
         plan=plan,
@@ -64,6 +69,7 @@ def about_small_model(
         ),
         risk_cuts={"os": (-3.0,), "rfs": (-3.0,)},
         inputs=training_inputs(weights, clinical_variables=plan.model.clinical_variables),
+        followed_months={"rfs": 120.0, "os": 120.0} if followed is None else followed,
     )
 
 
@@ -72,9 +78,11 @@ def write_small_model(
     survival: str = "logistic_hazard",
     seed: int = 0,
     clinical_variables: tuple[str, ...] = (),
+    followed: Mapping[SurvivalTask, float] | None = None,
 ) -> Path:
+    """Write a model; `followed` is how far its patients were, by default all of the time grid."""
     plan = small_plan(survival, clinical_variables)
     weights = small_weights(plan, seed)
-    about = about_small_model(plan, weights)
+    about = about_small_model(plan, weights, followed=followed)
     write_model_folder(folder, weights, about, model_card(about, {}))
     return folder

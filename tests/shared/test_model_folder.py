@@ -98,7 +98,7 @@ def test_weights_of_another_network_are_refused_even_with_a_manifest(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 1}, "schema 1, this version reads 3"),
+        ({"schema": 3}, "schema 3, this version reads 4"),
         ({"mvi_threshold": "high"}, "mvi_threshold"),
         ({"surprise": 1}, "surprise"),
     ],

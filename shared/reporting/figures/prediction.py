@@ -22,6 +22,7 @@ _LINE_CHARACTERS = 118
 _MOST_LINES = 7
 _TOLD_MONTHS = (12, 24, 36, 60)
 _LOOK = {"rfs": (ORANGE, "--"), "os": (BLUE, "-")}
+_BEYOND = "#e9ecf0"
 _NOTICE, _NOTICE_PAPER = "#7a4300", "#fff3dd"
 
 
@@ -86,7 +87,7 @@ def _answers(axis: Axes, sheet: PredictionSheet) -> None:
         axis.plot([column + 0.02] * 2, [0.06, 0.94], color=colour, lw=4, solid_capstyle="butt")
         axis.text(column + 0.07, 0.80, title, va="center", fontsize=9.5, fontweight="bold")
         axis.text(column + 0.07, 0.48, value, va="center", fontsize=17, fontweight="bold")
-        axis.text(column + 0.07, 0.17, note, va="center", fontsize=8.5, color=INK)
+        axis.text(column + 0.07, 0.19, note, va="center", fontsize=8.5, color=INK, linespacing=1.1)
 
 
 def _box(column: int) -> Rectangle:
@@ -94,30 +95,52 @@ def _box(column: int) -> Rectangle:
 
 
 def _median(curve: PredictedCurve) -> str:
-    if not curve.months:
+    """Return what is told of a median, in two lines at most."""
+    if curve.grid_months is None:
         return "this model gives no curve"
-    if curve.median_months is None:
-        return f"median not reached in {curve.months[-1]:g} months"
-    return f"median {curve.median_months:.0f} months"
+    if not curve.months:
+        return (
+            f"no curve: training patients were\nfollowed for {curve.followed_months:g} months only"
+        )
+    unsure = ",\nbut follow-up is not known" if curve.followed_months is None else ""
+    if curve.median_months is not None:
+        return f"median {curve.median_months:.0f} months{unsure}"
+    if unsure:
+        return f"median not reached in {curve.end_months:g} months{unsure}"
+    return f"median not reached within\n{curve.end_months:g} months of follow-up"
 
 
 def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
+    """Draw each curve to its end; what lies beyond the follow-up of both is shaded."""
     axis.set_title("Predicted survival")
+    _beyond(axis, [curve for curve in curves if curve.grid_months is not None])
     for curve in curves:
         colour, dash = _LOOK[curve.task]
         months, survival = [0.0, *curve.months], [1.0, *curve.survival]
         if curve.months:
             axis.plot(months, survival, color=colour, ls=dash, label=TASK_NAMES[curve.task])
+            if curve.followed_months is not None:
+                axis.plot(months[-1], survival[-1], "|", color=colour, ms=12, mew=2)
         if curve.median_months is not None:
             axis.plot(curve.median_months, 0.5, "o", color=colour, ms=6)
     axis.axhline(0.5, color=GREY, ls=":", lw=1)
     axis.set_ylim(0, 1.02)
-    axis.set_xlim(left=0)
+    axis.set_xlim(0, max((curve.grid_months or 0.0 for curve in curves), default=0.0) or 12.0)
     axis.xaxis.set_major_locator(MultipleLocator(12))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.set_xlabel("Months after treatment")
     if any(curve.months for curve in curves):
         axis.legend(loc="lower left")
+
+
+def _beyond(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
+    """Shade the time to which no training patient was followed in any task."""
+    last = max((curve.end_months for curve in curves), default=0.0)
+    end = max((curve.grid_months or 0.0 for curve in curves), default=0.0)
+    if last < end:
+        axis.axvspan(last, end, facecolor=_BEYOND, edgecolor="none", zorder=0)
+        middle = (last + end) / 2
+        axis.text(middle, 0.76, "beyond follow-up", ha="center", va="center", rotation=90, size=8)
 
 
 def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
@@ -135,10 +158,12 @@ def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
         axis.text(0, height, str(month), fontsize=9)
         for column, curve in zip((0.62, 1.0), curves, strict=False):
             axis.text(column, height, _at(curve, month), ha="right", fontsize=9)
+    if any(curve.end_months < _TOLD_MONTHS[-1] for curve in curves if curve.grid_months):
+        axis.text(0, 0.9, "–: beyond follow-up", fontsize=8)
 
 
 def _at(curve: PredictedCurve, month: float) -> str:
-    if not curve.months or month > curve.months[-1]:
+    if month > curve.end_months:
         return "–"
     return f"{np.interp(month, [0.0, *curve.months], [1.0, *curve.survival]):.0%}"
 

@@ -17,7 +17,14 @@ MONTHS = (12.0, 24.0, 36.0, 60.0, 120.0)
 WARNING = "The portal venous phase in the tumour is -80 HU above the liver; training saw -40 to 60."
 
 
-def sheet(warnings: int = 0, notices: int = 1, median: float | None = None) -> PredictionSheet:
+def sheet(
+    warnings: int = 0,
+    notices: int = 1,
+    median: float | None = None,
+    followed: float | None = 120.0,
+    intervals: int = 5,
+) -> PredictionSheet:
+    """Return a sheet whose curves were cut to so many intervals of the grid."""
     generator = np.random.default_rng(0)
     image = generator.normal(size=(16, 16))
     tumour = np.zeros((16, 16), bool)
@@ -27,7 +34,15 @@ def sheet(warnings: int = 0, notices: int = 1, median: float | None = None) -> P
         for caption in ("axial, portal venous", "coronal", "sagittal")
     )
     curves = tuple(
-        PredictedCurve(task, "medium", MONTHS, tuple(np.linspace(0.9, 0.3, 5)), median)
+        PredictedCurve(
+            task,
+            "medium",
+            MONTHS[:intervals],
+            tuple(np.linspace(0.9, 0.3, 5)[:intervals]),
+            median,
+            grid_months=MONTHS[-1],
+            followed_months=followed,
+        )
         for task in ("rfs", "os")
     )
     return PredictionSheet(
@@ -73,7 +88,18 @@ def texts(made: PredictionSheet) -> list[tuple[str, Bbox]]:
 @pytest.mark.parametrize("warnings", [0, 4, 40])
 @pytest.mark.parametrize("notices", [0, 3])
 def test_no_text_lies_on_another(warnings: int, notices: int) -> None:
-    for (one, first), (other, second) in combinations(texts(sheet(warnings, notices)), 2):
+    assert_nothing_overlaps(sheet(warnings, notices))
+
+
+@pytest.mark.parametrize(("followed", "intervals"), [(93.0, 4), (14.0, 1), (2.0, 0), (None, 5)])
+def test_no_text_lies_on_another_where_a_curve_is_cut(
+    followed: float | None, intervals: int
+) -> None:
+    assert_nothing_overlaps(sheet(followed=followed, intervals=intervals))
+
+
+def assert_nothing_overlaps(made: PredictionSheet) -> None:
+    for (one, first), (other, second) in combinations(texts(made), 2):
         overlap = Bbox.intersection(first, second)
         assert overlap is None or overlap.width * overlap.height < 1, f"{one!r} on {other!r}"
 
@@ -86,4 +112,21 @@ def test_warnings_that_do_not_fit_are_not_dropped_in_silence() -> None:
 
 def test_a_median_is_told_where_it_is_reached() -> None:
     assert "median 41 months" in [text for text, _ in texts(sheet(median=41.2))]
-    assert "median not reached in 120 months" in [text for text, _ in texts(sheet())]
+    told = [text for text, _ in texts(sheet())]
+    assert "median not reached within\n120 months of follow-up" in told
+
+
+def test_a_curve_that_is_cut_says_where_and_why() -> None:
+    told = [text for text, _ in texts(sheet(followed=93.0, intervals=4))]
+    assert "median not reached within\n60 months of follow-up" in told
+    assert "beyond follow-up" in told
+    assert "beyond follow-up" not in [text for text, _ in texts(sheet())]
+    told = [text for text, _ in texts(sheet(followed=2.0, intervals=0))]
+    assert told.count("no curve: training patients were\nfollowed for 2 months only") == 2
+
+
+def test_a_curve_whose_follow_up_is_not_known_says_so() -> None:
+    told = [text for text, _ in texts(sheet(followed=None))]
+    assert "median not reached in 120 months,\nbut follow-up is not known" in told
+    told = [text for text, _ in texts(sheet(followed=None, median=41.2))]
+    assert "median 41 months,\nbut follow-up is not known" in told
