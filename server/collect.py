@@ -10,6 +10,7 @@ from server.federation import FederationSettings
 from server.outputs import (
     FinishedFederation,
     TrainedFederation,
+    model_summary,
     versions,
     write_federation,
     write_model,
@@ -58,6 +59,7 @@ def collect(
         best_round=checkpoint.best_round,
         command=" ".join(["python", "server/run.py", *overrides]),
         versions=versions(),
+        model=model_summary(settings.plan, settings.preprocessing),
         code_version=code_version(),
     )
     trained = TrainedFederation(run, settings.plan, settings.preprocessing, checkpoint)

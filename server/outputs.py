@@ -20,7 +20,7 @@ from shared.model_card import model_card
 from shared.model_folder import ModelFolder, Provenance, write_model_folder
 from shared.plan import Plan
 from shared.preprocessing import PreprocessingSettings
-from shared.reporting.content import ActivationSample, RunSummary
+from shared.reporting.content import ActivationSample, ModelSummary, RunSummary
 from shared.reporting.page import write_report
 from shared.results import Results, write_metrics_json
 from shared.tasks import SURVIVAL_TASKS, SurvivalTask
@@ -197,6 +197,16 @@ def followed_months(
         if told:
             found[task] = supported_months(told, grid)
     return found
+
+
+def model_summary(plan: Plan, preprocessing: PreprocessingSettings) -> ModelSummary:
+    """Return what a plan's model reads and tells, for the page."""
+    return ModelSummary(
+        clinical_variables=plan.model.clinical_variables,
+        normalisation=preprocessing.normalisation,
+        measurements=plan.model.measurements,
+        curves=plan.loss.survival == "logistic_hazard",
+    )
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence
 from server.outputs import PACKAGES as TRAINING_PACKAGES
-from server.outputs import FinishedFederation, versions, write_federation
+from server.outputs import FinishedFederation, model_summary, versions, write_federation
 from shared.code_version import code_version
 from shared.reporting.content import RunSummary
 from shared.reporting.table import terminal_table
@@ -74,6 +74,7 @@ def write_outputs(
         best_round=checkpoint.best_round,
         command=" ".join(["python", "simulation/run.py", *overrides]),
         versions=versions(PACKAGES),
+        model=model_summary(settings.plan, settings.preprocessing),
         code_version=code_version(),
     )
     finished = FinishedFederation(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.reporting.content import ReportContent
+from shared.reporting.counts import counted, mvi_of_known
 from shared.reporting.estimates import find, interval_text, patients, value_text
 from shared.reporting.names import METRIC_NAMES
 from shared.results import Cohort
@@ -100,19 +101,13 @@ def tiles(content: ReportContent) -> tuple[Tile, ...]:
 
 def _set_aside(content: ReportContent) -> Tile:
     """Count patients where they are known; an entry may be a patient that is used in part."""
-    told = sum(site.patients or 0 for site in content.sites)
-    used = f"{'at least ' if _untold(content) else ''}{told}"
+    used = counted(site.patients for site in content.sites)
     counts = [count for site in content.sites for count in site.set_aside.values()]
-    entries = sum(count or 0 for count in counts)
     excluded = [0 if not site.set_aside else site.excluded for site in content.sites]
     known = [count for count in excluded if count is not None]
     if len(known) < len(excluded):
-        return Tile("Entries set aside", str(entries), f"at all sites; {used} patients used")
+        return Tile("Entries set aside", counted(counts), f"at all sites; {used} patients used")
     return Tile("Patients set aside", str(sum(known)), f"at all sites; {used} used")
-
-
-def _untold(content: ReportContent) -> bool:
-    return any(site.patients is None for site in content.sites)
 
 
 def limits(content: ReportContent) -> tuple[str, ...]:
@@ -199,9 +194,7 @@ def _kept_back(content: ReportContent) -> tuple[str, ...]:
 
 def _f1_without_a_model(content: ReportContent) -> tuple[str, ...]:
     """Return the F1 of calling every external patient positive: 2p / (1 + p) at prevalence p."""
-    external = [site for site in content.sites if site.role == "external" and site.mvi_known]
-    known = sum(site.mvi_known or 0 for site in external)
-    positive = sum(site.mvi_positive or 0 for site in external)
+    positive, known = mvi_of_known(site for site in content.sites if site.role == "external")
     if not positive:
         return ()
     share = positive / known

@@ -4,13 +4,14 @@ The 27 items are told in own words. What a run cannot know, such as ethics and f
 to the authors, and said so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.reporting.answer import judged_cohort
 from shared.reporting.content import ReportContent
+from shared.reporting.counts import counted, mvi_of_known
 from shared.reporting.estimates import find, in_words, whole_federation
-from shared.reporting.names import COHORT_NAMES
+from shared.reporting.names import COHORT_NAMES, printable
 
 AUTHORS = "For the authors"
 Told = Callable[[ReportContent], str]
@@ -37,18 +38,9 @@ class Item:
     place: str | None
 
 
-_PREPARED = (
-    "One region around the largest tumour, resampled once and related to the patient's own liver;"
-    " the settings are in config.yaml, and a site that prepared otherwise is refused."
-)
 _OUTCOMES = (
     "MVI at pathology; recurrence-free and overall survival in months from treatment, on a time"
     " grid common to all institutions."
-)
-_PREDICTORS = "Up to three CT phases and a mask of liver and tumour; no clinical variable."
-_FAIRNESS = (
-    "Performance is shown at every institution; age, sex and ethnicity are not collected, so"
-    " fairness between such groups is not known."
 )
 _SPECIFIED = "The folder model/ beside this page: weights, preprocessing, thresholds, hashes."
 _USE = (
@@ -79,16 +71,59 @@ def _sites(content: ReportContent) -> str:
     return f"{training} training institutions, {outside} held out; eligibility: a CT and a mask."
 
 
+def _prepared(content: ReportContent) -> str:
+    scales = {
+        "liver": "related to the patient's own liver",
+        "window": "scaled from one window of attenuation",
+    }
+    return (
+        "One region around the largest tumour, resampled once and"
+        f" {scales[content.run.model.normalisation]}; the settings are in config.yaml, and a site"
+        " that prepared otherwise is refused."
+    )
+
+
+def _predictors(content: ReportContent) -> str:
+    names = content.run.model.clinical_variables
+    beside = f"clinical variables: {_list(names)}" if names else "no clinical variable"
+    return f"Up to three CT phases and a mask of liver and tumour; {beside}."
+
+
+def _fairness(content: ReportContent) -> str:
+    names = content.run.model.clinical_variables
+    read = f", nor by what the model reads of it ({_list(names)})" if names else ""
+    return (
+        "Performance is shown at every institution, but by no trait of patients such as age, sex or"
+        f" ethnicity{read}: fairness between such groups is not known."
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(printable, names))
+
+
 def _size(content: ReportContent) -> str:
-    used = sum(site.patients or 0 for site in content.sites)
-    return f"All {used} usable patients; no calculation beforehand."
+    used = counted(site.patients for site in content.sites)
+    return f"All usable patients, {used} in number; no calculation beforehand."
 
 
 def _missing(content: ReportContent) -> str:
-    entries = sum(n or 0 for site in content.sites for n in site.set_aside.values())
+    model = content.run.model
+    read = ["measurement"] * model.measurements + ["clinical variable"] * bool(
+        model.clinical_variables
+    )
+    stands = (
+        f" A {' or '.join(read)} that is unknown takes the value expected from those that are"
+        " known, by the federation's means and correlations."
+        if read
+        else ""
+    )
+    entries = counted(n for site in content.sites for n in site.set_aside.values())
+    told = "some entries, which the institutions do not number"
     return (
-        f"Nothing is imputed: each task uses the patients who have its label, an absent phase is"
-        f" told to the network; {entries} entries were set aside."
+        "No outcome is imputed: each task uses the patients who have its label. An absent phase is"
+        f" told to the network.{stands} Set aside:"
+        f" {told if entries == 'some' else f'{entries} entries'}."
     )
 
 
@@ -102,15 +137,19 @@ def _analysis(content: ReportContent) -> str:
 
 
 def _imbalance(content: ReportContent) -> str:
-    known = sum(site.mvi_known or 0 for site in content.sites)
-    positive = sum(site.mvi_positive or 0 for site in content.sites)
-    share = f"{positive / known:.0%} of patients have MVI; " if known else ""
-    return f"{share}no resampling and no class weights."
+    positive, known = mvi_of_known(content.sites)
+    untreated = "no resampling and no class weights."
+    if not known:
+        return untreated
+    silent = any(None in (site.mvi_positive, site.mvi_known) for site in content.sites)
+    where = ", at the institutions that tell it" if silent else ""
+    return f"{positive / known:.0%} of patients whose status is known have MVI{where}; {untreated}"
 
 
 def _output(content: ReportContent) -> str:
     threshold = f" (MVI: {content.confusion[0].threshold:.2f})" if content.confusion else ""
-    return f"A probability and two survival curves; thresholds are frozen{threshold}."
+    survival = "two survival curves" if content.run.model.curves else "two risks without a curve"
+    return f"A probability and {survival}; thresholds are frozen{threshold}."
 
 
 def _differ(content: ReportContent) -> str:
@@ -140,14 +179,17 @@ def _flow(content: ReportContent) -> str:
 
 def _events(content: ReportContent) -> str:
     training = [site for site in content.sites if site.role == "training"]
-    patients = sum(site.training or 0 for site in training)
-    deaths = sum(site.os_events or 0 for site in training)
+    patients = counted(site.training for site in training)
+    deaths = counted(site.os_events for site in training)
     return f"{patients} patients trained; {deaths} deaths among training and internal validation."
 
 
 def _performance(content: ReportContent) -> str:
     estimate = find(content.results, content.run.strategy, judged_cohort(content), "os_c_index")
-    return f"OS C-index {in_words(estimate)}; discrimination, calibration, net benefit, by site."
+    return (
+        f"OS C-index {in_words(estimate)}; discrimination, calibration and net benefit over all, by"
+        " institution C-indices, MVI AUC and F1."
+    )
 
 
 # Number, topic, what is asked for, what the run says, the section that says it.
@@ -174,16 +216,16 @@ _ITEMS: tuple[tuple[int, str, str, Told | str, str | None], ...] = (
         7,
         "Data preparation",
         "How data were prepared, alike everywhere",
-        _PREPARED,
+        _prepared,
         "again",
     ),
     (8, "Outcome", "What is predicted, and by when", _OUTCOMES, "question"),
-    (9, "Predictors", "What the model is given", _PREDICTORS, "cohort"),
+    (9, "Predictors", "What the model is given", _predictors, "cohort"),
     (10, "Sample size", "How it came about", _size, "cohort"),
     (11, "Missing data", "How it was handled", _missing, "set-aside"),
     (12, "Analysis", "Building, heterogeneity, measures", _analysis, "results"),
     (13, "Class imbalance", "Whether and how it was treated", _imbalance, "mvi"),
-    (14, "Fairness", "What was done about it", _FAIRNESS, "institutions"),
+    (14, "Fairness", "What was done about it", _fairness, "institutions"),
     (15, "Model output", "What comes out, and thresholds", _output, "mvi"),
     (16, "Training against evaluation", "How the data differ", _differ, "differences"),
     (17, "Ethics", "Approval and consent", "", None),

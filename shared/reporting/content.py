@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,28 @@ from shared.results import Cohort, Estimate, Metric, Results
 from shared.tasks import SurvivalTask, Task
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What the model reads and tells, for the page to describe it truly.
+
+    Attributes
+    ----------
+    clinical_variables : tuple of str
+        Which the heads read beside images.
+    normalisation : str
+        As in `shared.preprocessing.PreprocessingSettings`.
+    measurements : bool
+        Whether the heads read the lesion's measurements.
+    curves : bool
+        Whether survival is told as a curve, or as a risk alone.
+    """
+
+    clinical_variables: tuple[str, ...]
+    normalisation: Literal["liver", "window"]
+    measurements: bool
+    curves: bool
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,7 @@ class RunSummary:
         A shell line.
     versions : mapping of str to str
         Package to version.
+    model : ModelSummary
     created, code_version : str or None
         Shown where given. A date that changes makes the page's bytes change with it.
     seconds : float or None
@@ -45,6 +68,7 @@ class RunSummary:
     best_round: int | None
     command: str
     versions: Mapping[str, str]
+    model: ModelSummary
     created: str | None = None
     code_version: str | None = None
     seconds: float | None = None

@@ -34,7 +34,7 @@ class Flow:
     used: int | None
     training: int | None
     internal: int | None
-    entries_in_part: int
+    entries_in_part: int | None
 
 
 def flow_of(sites: Sequence[SiteSummary], role: str) -> Flow:
@@ -43,7 +43,7 @@ def flow_of(sites: Sequence[SiteSummary], role: str) -> Flow:
     excluded = _total([site.excluded if site.set_aside else 0 for site in chosen])
     used = _total([site.patients for site in chosen])
     found = None if used is None or excluded is None else used + excluded
-    entries = sum(count or 0 for site in chosen for count in site.set_aside.values())
+    entries = _total([count for site in chosen for count in site.set_aside.values()])
     return Flow(
         institutions=len(chosen),
         found=found,
@@ -51,7 +51,7 @@ def flow_of(sites: Sequence[SiteSummary], role: str) -> Flow:
         used=used,
         training=_total([site.training for site in chosen]),
         internal=_total([site.internal for site in chosen]),
-        entries_in_part=max(0, entries - (excluded or 0)),
+        entries_in_part=None if entries is None or excluded is None else max(0, entries - excluded),
     )
 
 

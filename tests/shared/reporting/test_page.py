@@ -161,7 +161,7 @@ def test_numbers_that_a_site_does_not_tell_are_few_and_never_zero(tmp_path: Path
     assert "0" not in words
     assert not any("few of few" in word for word in words)
     assert "number not told" in text
-    assert "at least 0 used" in text
+    assert "some used" in text
 
 
 def test_net_benefit_weighs_harm_by_the_odds_as_it_is_computed(text: str) -> None:
