@@ -1,10 +1,10 @@
 """One patient: ``python client/predict.py model=DIR patient=DIR output_dir=DIR``.
 
 Writes ``prediction.json`` (MVI probability, RFS and OS curves as far as training patients were
-followed, risk groups, median times, what lies outside what the model saw), ``prediction.png`` (the
-same on one sheet, with the activation map) and ``activation_{mvi,rfs,os}.nii.gz``, which open over
-the patient's CT. The patient's folder has the contract's phases, or mixed DICOM series beside a
-mask: then the phases are chosen as at a site, and the file says which series they are.
+followed, risk groups, median times, what is unusual compared with training), ``prediction.png``
+(the same on one sheet, with the activation map) and ``activation_{mvi,rfs,os}.nii.gz``, which open
+over the patient's CT. The patient's folder has the contract's phases, or mixed DICOM series beside
+a mask: then the phases are chosen as at a site, and the file says which series they are.
 """
 
 import json

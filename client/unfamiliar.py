@@ -1,4 +1,4 @@
-"""What of a patient lies outside what a model saw in training.
+"""What of a patient is unusual, compared with those that a model was trained on.
 
 A network is as sure of a patient unlike all it learned from as of any other: only a comparison
 with the training patients tells, and the model's folder carries what they looked like.
@@ -18,6 +18,7 @@ from shared.regions import REGIONS, region_weights
 from shared.reporting.names import PHASE_NAMES
 from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
 from shared.training_inputs import (
+    DEVIATIONS,
     DIAMETER,
     INTENSITY,
     Outside,
@@ -29,6 +30,7 @@ from shared.training_inputs import (
 # Liver with contrast medium, in whatever phase; beyond it a scan is hardly in Hounsfield units.
 _LIVER_HU = (20.0, 200.0)
 _LEAST_COVERED = 0.8
+USUAL = f"usual in training (mean ± {DEVIATIONS:g} SD)"
 _IN_PLANE, _SLICES = "in_plane_spacing_mm", "slice_spacing_mm"
 _PLACES = {"core": "in the tumour", "rim": "at the tumour's margin", "ring": "around the tumour"}
 _LENGTHS = {
@@ -44,7 +46,7 @@ _INTENSITIES = {
 
 
 def warnings_for(region: Region, batch: RoiBatch, about: ModelFolder) -> tuple[str, ...]:
-    """Return in words what a model has not seen of the kind.
+    """Return in words what is unusual, compared with training, or not known.
 
     Parameters
     ----------
@@ -82,8 +84,12 @@ def _missing_phases(present: Collection[Phase], inputs: TrainingInputs) -> list[
     for phase in PHASES:
         if phase not in present:
             share = inputs.phase_share.get(phase)
-            seen = "" if share is None else f"; {share:.0%} of the training patients had it"
-            told.append(f"The {PHASE_NAMES[phase]} phase is missing{seen}.")
+            usual = (
+                ""
+                if share is None
+                else f"; {share:.0%} of the training patients had it, at the sites that tell"
+            )
+            told.append(f"The {PHASE_NAMES[phase]} phase is missing{usual}.")
     return told
 
 
@@ -114,16 +120,16 @@ def _unlike_liver(region: Region, settings: PreprocessingSettings) -> list[str]:
 def _in_words(
     item: Outside, settings: PreprocessingSettings, clinical_variables: Collection[str]
 ) -> str:
-    low, high = item.seen
+    low, high = item.usual
     if item.quantity in clinical_variables:
-        return f"{item.quantity} is {item.value:g}; training saw {low:.3g} to {high:.3g}."
+        return f"{item.quantity} is {item.value:g}; {USUAL}: {low:.3g} to {high:.3g}."
     if item.quantity in _INTENSITIES:
         unit = "HU above the liver" if settings.normalisation == "liver" else "HU"
         value, low, high = (_hu(level, settings) for level in (item.value, low, high))
         name = _INTENSITIES[item.quantity]
-        return f"{name} is {value:.0f} {unit}; training saw {low:.0f} to {high:.0f}."
+        return f"{name} is {value:.0f} {unit}; {USUAL}: {low:.0f} to {high:.0f}."
     name = _LENGTHS.get(item.quantity, item.quantity)
-    return f"{name} is {item.value:.1f} mm; training saw {low:.1f} to {high:.1f}."
+    return f"{name} is {item.value:.1f} mm; {USUAL}: {low:.1f} to {high:.1f}."
 
 
 def _hu(level: float, settings: PreprocessingSettings) -> float:

@@ -96,8 +96,8 @@ def output_channels(
 ) -> tuple[str, ...]:
     """Return what each channel of the output is, in plain words.
 
-    The network gives a number at every edge of the grid; a channel beyond the follow-up of the
-    training patients says so where that is given.
+    The network gives a number at every edge of the grid; a channel to whose time training
+    patients are not certain to have been followed says so, where that is given.
     """
     followed = followed_months or {}
     names = ["probability of microvascular invasion"]
@@ -107,7 +107,7 @@ def output_channels(
             last = followed.get(task, edges[-1])
             names += [
                 f"{task.upper()} probability at {edge:g} months"
-                + (", beyond the follow-up in training" if edge > last else "")
+                + (", beyond the certain follow-up in training" if edge > last else "")
                 for edge in edges
             ]
         else:

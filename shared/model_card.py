@@ -7,7 +7,7 @@ from shared.model_folder import ModelFolder
 from shared.reporting.names import METRIC_NAMES, PHASE_NAMES, printable
 from shared.results import Cohort, Estimate, Metric
 from shared.tasks import PHASES, SURVIVAL_TASKS
-from shared.training_inputs import DIAMETER
+from shared.training_inputs import DEVIATIONS, DIAMETER
 
 _RANGE_NAMES = {
     DIAMETER: ("Tumour diameter", "mm"),
@@ -25,7 +25,7 @@ def model_card(about: ModelFolder, metrics: Mapping[Cohort, Mapping[Metric, Esti
     metrics : mapping
         Of this model, by cohort; a cohort or a metric that a run does not have may be absent.
     """
-    lines = [*_opening(about), *_results(metrics), *_seen(about), *_use(about)]
+    lines = [*_opening(about), *_results(metrics), *_usual(about), *_use(about)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,7 +55,7 @@ def _opening(about: ModelFolder) -> list[str]:
             for task, cuts in about.risk_cuts.items()
             if cuts
         ),
-        f"- Training patients were followed: {_followed(about)}; no survival is told beyond",
+        f"- Training patients were followed: {_followed(about)}; no survival is told later",
         f"- Code: {provenance.code_version}",
         f"- Versions: {', '.join(f'{n} {v}' for n, v in provenance.versions.items())}",
         "",
@@ -84,28 +84,30 @@ def _results(metrics: Mapping[Cohort, Mapping[Metric, Estimate]]) -> list[str]:
     return [*rows, ""]
 
 
-def _seen(about: ModelFolder) -> list[str]:
+def _usual(about: ModelFolder) -> list[str]:
     shares = [
         f"{PHASE_NAMES[phase]} {about.inputs.phase_share[phase]:.0%}"
         for phase in PHASES
         if phase in about.inputs.phase_share
     ]
     ranges = [
-        f"- {name}: {seen[0]:.1f} to {seen[1]:.1f} {unit}"
+        f"- {name}: {usual[0]:.1f} to {usual[1]:.1f} {unit}"
         for key, (name, unit) in _RANGE_NAMES.items()
-        if (seen := about.inputs.ranges.get(key)) is not None
+        if (usual := about.inputs.ranges.get(key)) is not None
     ]
     ranges += [
-        f"- {printable(name)} (a clinical variable): {seen[0]:.3g} to {seen[1]:.3g}"
+        f"- {printable(name)} (a clinical variable): {usual[0]:.3g} to {usual[1]:.3g}"
         for name in about.plan.model.clinical_variables
-        if (seen := about.inputs.ranges.get(name)) is not None
+        if (usual := about.inputs.ranges.get(name)) is not None
     ]
     if not shares and not ranges:
         return []
     return [
-        "What it saw in training; a patient outside of it is told so:",
+        f"The usual range in training (mean ± {DEVIATIONS:g} standard deviations); whoever lies"
+        " outside of it is warned of:",
         "",
-        f"- Phases: {', '.join(shares) or 'not known'}",
+        "- Phases (share of the training patients of the sites that tell it):"
+        f" {', '.join(shares) or 'not known'}",
         *ranges,
         "",
     ]

@@ -1,9 +1,10 @@
-"""What the training patients looked like, from sums, and what of a new patient lies outside.
+"""What the training patients looked like, from sums, and what of a new patient is unusual.
 
 The federation sums its features over all training patients once (`shared.standardisation`), and
-the model carries the means and deviations. They say what the model has seen: how large the
-tumours were, how each phase stood against the liver, how often a phase was there. A network
-answers with the same assurance for a patient unlike all of these; only a comparison tells.
+the model carries the means and deviations. They say what was usual among them: how large the
+tumours were, how each phase stood against the liver, how often a phase was there. The smallest and
+the largest value are each one patient's, and no site tells them. A network answers with the same
+assurance for a patient unlike all of these; only a comparison tells.
 """
 
 import math
@@ -31,16 +32,17 @@ INTENSITY = "intensity"
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What was seen in training.
+    """What was usual in training.
 
     Attributes
     ----------
     phase_share : mapping of str to float
-        Share of the training patients who had each phase.
+        Share of the training patients who had each phase, of the sites that tell it.
     ranges : mapping of str to (low, high)
-        By quantity: ``tumour_diameter_mm``; ``intensity_{phase}_{region}``, the mean of a phase
-        in tumour core, rim or ring, in the units of preprocessing; and whatever the sites'
-        description of their cohorts adds, such as ``slice_spacing_mm``.
+        Mean plus or minus `DEVIATIONS` deviations, by quantity: ``tumour_diameter_mm``;
+        ``intensity_{phase}_{region}``, the mean of a phase in tumour core, rim or ring, in the
+        units of preprocessing; and whatever the sites' description of their cohorts adds, such as
+        ``slice_spacing_mm``.
     """
 
     phase_share: Mapping[Phase, float] = field(default_factory=dict)
@@ -49,11 +51,11 @@ class TrainingInputs:
 
 @dataclass(frozen=True)
 class Outside:
-    """One quantity of a patient that lies outside what was seen."""
+    """One quantity of a patient that lies outside its usual range."""
 
     quantity: str
     value: float
-    seen: Range
+    usual: Range
 
 
 def training_inputs(
@@ -70,36 +72,46 @@ def training_inputs(
     clinical_variables : sequence of str
         Names of the V features behind the direct ones.
     described : mapping of str to (low, high), optional
-        Ranges that the features do not hold, as the sites described them.
+        Ranges as the sites described them. Of a quantity that the features hold too, both ends
+        are the narrower: sizes spread evenly in mm have a logarithm whose deviations reach to
+        twice the largest.
     """
     names = (*DIRECT_FEATURE_NAMES, *clinical_variables)
     mean = dict(zip(names, weights["standardise.mean"].tolist(), strict=True))
     deviation = dict(zip(names, weights["standardise.deviation"].tolist(), strict=True))
+    # A feature that nobody could share is left at mean 0 and deviation 1.
+    told = {name for name in names if (mean[name], deviation[name]) != (0.0, 1.0)}
     shares: dict[Phase, float] = {
-        phase: round(min(1.0, max(0.0, mean[f"present_{phase}"])), 6) for phase in PHASES
+        phase: round(min(1.0, max(0.0, mean[f"present_{phase}"])), 6)
+        for phase in PHASES
+        if f"present_{phase}" in told
     }
-    ranges: dict[str, Range] = {}
-    for name in names:
-        # A feature that nobody could share is left at mean 0 and deviation 1.
-        told = name.startswith(INTENSITY) or name in clinical_variables
-        if told and (mean[name], deviation[name]) != (0.0, 1.0):
-            ranges[name] = _around(mean[name], deviation[name])
+    ranges: dict[str, Range] = {
+        name: _around(mean[name], deviation[name])
+        for name in names
+        if name in told and (name.startswith(INTENSITY) or name in clinical_variables)
+    }
     size = "log_diameter_mm"
-    if (mean[size], deviation[size]) != (0.0, 1.0):
+    if size in told:
         low, high = _around(mean[size], deviation[size])
         ranges[DIAMETER] = (math.exp(low), math.exp(high))
-    return TrainingInputs(shares, {**ranges, **(described or {})})
+    for name, own in (described or {}).items():
+        ranges[name] = _narrower(ranges.get(name, own), own)
+    return TrainingInputs(shares, ranges)
 
 
 def described_ranges(descriptions: Iterable[Description]) -> dict[str, Range]:
-    """Return ranges of what only the sites' descriptions of their training patients tell.
+    """Return ranges of what the sites' descriptions of their training patients tell.
 
     By the same rule as the features': mean plus or minus three deviations, from sums; where all
-    patients are alike, five percent to either side.
+    patients are alike, five percent to either side. Of the tumours' size only where every site
+    tells: the features hold it as well, and narrower is right only for the same patients. The
+    histograms give no end: their outermost cells reach to the ends of the axis.
     """
     about = [d.cohorts["training"] for d in descriptions if "training" in d.cohorts]
     ranges: dict[str, Range] = {}
-    for name in DESCRIBED:
+    sizes_told = all(cohort.measures[DIAMETER].patients for cohort in about)
+    for name in (*DESCRIBED, *([DIAMETER] if sizes_told else [])):
         sums = [cohort.measures[name] for cohort in about]
         patients = sum(s.patients for s in sums)
         if patients:
@@ -141,13 +153,17 @@ def measured(
 
 
 def outside(inputs: TrainingInputs, patient: Mapping[str, float]) -> tuple[Outside, ...]:
-    """Return the quantities of a patient that lie outside what was seen, in their order."""
+    """Return the quantities of a patient outside their usual ranges, in their order."""
     found = []
     for name, value in patient.items():
-        seen = inputs.ranges.get(name)
-        if seen is not None and not seen[0] <= value <= seen[1]:
-            found.append(Outside(name, value, seen))
+        usual = inputs.ranges.get(name)
+        if usual is not None and not usual[0] <= value <= usual[1]:
+            found.append(Outside(name, value, usual))
     return tuple(found)
+
+
+def _narrower(first: Range, second: Range) -> Range:
+    return (max(first[0], second[0]), min(first[1], second[1]))
 
 
 def _around(mean: float, deviation: float) -> Range:

@@ -52,7 +52,7 @@ class PredictionSheet:
     planes : tuple of ActivationSample
         The tumour in three planes.
     warnings : tuple of str
-        What lies outside what the model saw.
+        What is unusual compared with training, or not known.
     footer : tuple of str
         Where the model comes from.
     """

@@ -1,6 +1,7 @@
 """What was seen in training, from sums; what of a patient lies outside."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -77,14 +78,22 @@ def test_a_patient_unlike_the_others_is_told_by_quantity() -> None:
     }
     assert not [name for name in found if "portal" in name or "delayed" in name]
     assert found["intensity_arterial_core"].value == pytest.approx(1.0)
-    assert found["intensity_arterial_core"].seen == pytest.approx((1.7, 2.3))
+    assert found["intensity_arterial_core"].usual == pytest.approx((1.7, 2.3))
 
 
-def described(site: str, spacings_mm: list[float]) -> Description:
-    total, square = sum(spacings_mm), sum(s**2 for s in spacings_mm)
+def described(
+    site: str, spacings_mm: Sequence[float] = (), diameters_mm: Sequence[float] = ()
+) -> Description:
     measures = CohortDescription().measures
-    measures |= {"slice_spacing_mm": MeasureSums(len(spacings_mm), total, square)}
+    measures |= {
+        "slice_spacing_mm": sums(spacings_mm),
+        "tumour_diameter_mm": sums(diameters_mm),
+    }
     return Description(site, 1, {"training": CohortDescription(measures=measures)}, {}, 0)
+
+
+def sums(values: Sequence[float]) -> MeasureSums:
+    return MeasureSums(len(values), sum(values), sum(value**2 for value in values))
 
 
 def test_what_sites_describe_becomes_a_range_by_the_same_rule() -> None:
@@ -99,7 +108,30 @@ def test_what_sites_describe_becomes_a_range_by_the_same_rule() -> None:
     assert described_ranges([described("a", [])]) == {}
 
 
+def test_a_large_tumour_is_unusual_though_its_logarithm_is_not() -> None:
+    """Sizes spread so widely that three deviations of the logarithm hold twice the largest."""
+    generator = np.random.default_rng(0)
+    sizes = generator.uniform(8, 122, 200)
+    logs, each = np.log(sizes), sizes.tolist()
+    weights = {
+        "standardise.mean": np.full(DIRECT_FEATURES, logs.mean(), np.float32),
+        "standardise.deviation": np.full(DIRECT_FEATURES, logs.std(), np.float32),
+    }
+    both = [described("a", diameters_mm=each[:80]), described("b", diameters_mm=each[80:])]
+    logarithm = training_inputs(weights).ranges["tumour_diameter_mm"]
+    assert logarithm[1] > 250
+    low, high = training_inputs(weights, described_ranges(both)).ranges["tumour_diameter_mm"]
+    assert low == logarithm[0]
+    assert high == pytest.approx(sizes.mean() + 3 * sizes.std())
+    assert sizes.max() < high < 180
+    # A site that does not tell its sizes may have had the largest.
+    silent = [*both, described("c")]
+    told = training_inputs(weights, described_ranges(silent)).ranges
+    assert told["tumour_diameter_mm"] == logarithm
+
+
 def test_what_no_site_could_share_has_no_range() -> None:
     mean, deviation = FeatureSums.empty().mean_and_deviation()
     seen = training_inputs({"standardise.mean": mean, "standardise.deviation": deviation})
     assert seen.ranges == {}
+    assert seen.phase_share == {}

@@ -11,7 +11,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from shared.reporting import drawing
 from shared.reporting.figures.activation import MAP, draw_sample
-from shared.reporting.names import TASK_NAMES, printable, shorten
+from shared.reporting.names import TASK_NAMES, TASK_SHORT_NAMES, printable, shorten
 from shared.reporting.palette import BLUE, GREEN, GREY, INK, ORANGE, RED
 from shared.reporting.prediction import PredictedCurve, PredictionSheet
 
@@ -118,7 +118,7 @@ def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
         colour, dash = _LOOK[curve.task]
         months, survival = [0.0, *curve.months], [1.0, *curve.survival]
         if curve.months:
-            axis.plot(months, survival, color=colour, ls=dash, label=TASK_NAMES[curve.task])
+            axis.plot(months, survival, color=colour, ls=dash, label=TASK_SHORT_NAMES[curve.task])
             if curve.followed_months is not None:
                 axis.plot(months[-1], survival[-1], "|", color=colour, ms=12, mew=2)
         if curve.median_months is not None:
@@ -130,7 +130,7 @@ def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.set_xlabel("Months after treatment")
     if any(curve.months for curve in curves):
-        axis.legend(loc="lower left")
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
 
 
 def _beyond(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
@@ -139,8 +139,15 @@ def _beyond(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
     end = max((curve.grid_months or 0.0 for curve in curves), default=0.0)
     if last < end:
         axis.axvspan(last, end, facecolor=_BEYOND, edgecolor="none", zorder=0)
-        middle = (last + end) / 2
-        axis.text(middle, 0.76, "beyond follow-up", ha="center", va="center", rotation=90, size=8)
+        axis.text(
+            (last + end) / 2,
+            0.76,
+            "follow-up not certain",
+            ha="center",
+            va="center",
+            rotation=90,
+            fontsize=8,
+        )
 
 
 def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
@@ -149,9 +156,10 @@ def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 6)
     axis.text(0, 5.4, "Months", fontsize=9, fontweight="bold")
-    names = {"rfs": "RFS", "os": "OS"}
     for column, curve in zip((0.62, 1.0), curves, strict=False):
-        axis.text(column, 5.4, names[curve.task], ha="right", fontsize=9, fontweight="bold")
+        axis.text(
+            column, 5.4, TASK_SHORT_NAMES[curve.task], ha="right", fontsize=9, fontweight="bold"
+        )
     for row, month in enumerate(_TOLD_MONTHS):
         height = 4.5 - 0.9 * row
         axis.plot([0, 1], [height + 0.62] * 2, color="#d5dce4", lw=0.8)
@@ -159,7 +167,7 @@ def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
         for column, curve in zip((0.62, 1.0), curves, strict=False):
             axis.text(column, height, _at(curve, month), ha="right", fontsize=9)
     if any(curve.end_months < _TOLD_MONTHS[-1] for curve in curves if curve.grid_months):
-        axis.text(0, 0.9, "–: beyond follow-up", fontsize=8)
+        axis.text(0, 0.9, "–: follow-up not certain", fontsize=8)
 
 
 def _at(curve: PredictedCurve, month: float) -> str:
@@ -200,13 +208,13 @@ def _notes(figure: Figure, sheet: PredictionSheet) -> None:
             printable(warning), _LINE_CHARACTERS, initial_indent="• ", subsequent_indent="  "
         )
     if not sheet.warnings:
-        lines = ["None: what was compared lies within what training saw."]
+        lines = ["None: what was compared lies within the usual ranges in training."]
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], "… more in prediction.json, which holds them all"]
     figure.text(
         0.06,
         0.143,
-        "Unlike what the model saw in training",
+        "Unusual, compared with training",
         fontsize=10.5,
         fontweight="bold",
         color=RED if sheet.warnings else INK,

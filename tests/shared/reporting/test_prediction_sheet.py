@@ -14,7 +14,10 @@ from shared.reporting.figures.prediction import prediction_figure
 from shared.reporting.prediction import PredictedCurve, PredictionSheet
 
 MONTHS = (12.0, 24.0, 36.0, 60.0, 120.0)
-WARNING = "The portal venous phase in the tumour is -80 HU above the liver; training saw -40 to 60."
+WARNING = (
+    "The portal venous phase in the tumour is -80 HU above the liver; usual in training (mean"
+    " ± 3 SD): -40 to 60."
+)
 
 
 def sheet(
@@ -119,8 +122,8 @@ def test_a_median_is_told_where_it_is_reached() -> None:
 def test_a_curve_that_is_cut_says_where_and_why() -> None:
     told = [text for text, _ in texts(sheet(followed=93.0, intervals=4))]
     assert "median not reached within\n60 months of follow-up" in told
-    assert "beyond follow-up" in told
-    assert "beyond follow-up" not in [text for text, _ in texts(sheet())]
+    assert "follow-up not certain" in told
+    assert "follow-up not certain" not in [text for text, _ in texts(sheet())]
     told = [text for text, _ in texts(sheet(followed=2.0, intervals=0))]
     assert told.count("no curve: training patients were\nfollowed for 2 months only") == 2
 
