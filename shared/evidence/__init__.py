@@ -8,7 +8,8 @@ hides where exactly its patients lie; a class or a group is withheld, with the s
 needs it. Within a cell of enough patients the number who had the event or the label is told,
 however small: it is what is asked. Of a cell of follow-up the middle is told too, the mean of all
 its patients rounded to a bin: events alone may be one patient's. When the last of them left is
-not told. Every answer says what was withheld. What follows from told numbers by adding and
+not told; the latest middle of a task's training patients goes into the model's folder, and so to
+whoever predicts. Every answer says what was withheld. What follows from told numbers by adding and
 subtracting is told as well: a part of a whole leaves only where the rest are enough patients, and
 sums of features rest on groups of enough patients, so that their differences do
 (`client.evidence.features`, which says why).

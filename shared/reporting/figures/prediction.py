@@ -111,7 +111,7 @@ def _median(curve: PredictedCurve) -> str:
 
 
 def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
-    """Draw each curve to its end; what lies beyond the follow-up of both is shaded."""
+    """Draw each curve to its end; what lies beyond both is shaded."""
     axis.set_title("Predicted survival")
     _beyond(axis, [curve for curve in curves if curve.grid_months is not None])
     for curve in curves:
@@ -134,20 +134,13 @@ def _curves(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
 
 
 def _beyond(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
-    """Shade the time to which no training patient was followed in any task."""
+    """Shade the time to which no training patient is certain to have been followed."""
     last = max((curve.end_months for curve in curves), default=0.0)
     end = max((curve.grid_months or 0.0 for curve in curves), default=0.0)
     if last < end:
         axis.axvspan(last, end, facecolor=_BEYOND, edgecolor="none", zorder=0)
-        axis.text(
-            (last + end) / 2,
-            0.76,
-            "follow-up not certain",
-            ha="center",
-            va="center",
-            rotation=90,
-            fontsize=8,
-        )
+        middle, told = (last + end) / 2, "follow-up\nnot certain"
+        axis.text(middle, 0.76, told, ha="center", va="center", rotation=90, fontsize=8)
 
 
 def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
