@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from shared.reporting import drawing
+from shared.reporting.estimates import percent_text
 from shared.reporting.figures.activation import MAP, draw_sample
 from shared.reporting.names import TASK_NAMES, TASK_SHORT_NAMES, printable, shorten
 from shared.reporting.palette import BLUE, GREEN, GREY, INK, ORANGE, RED
@@ -78,7 +79,7 @@ def _answers(axis: Axes, sheet: PredictionSheet) -> None:
     if threshold is not None:
         sign = "at or above" if sheet.mvi_probability >= threshold else "below"
         call = f"{sign} the threshold of {threshold:.0%}"
-    answers = [("Microvascular invasion", f"{sheet.mvi_probability:.0%}", call, GREEN)]
+    answers = [("Microvascular invasion", percent_text(sheet.mvi_probability), call, GREEN)]
     for curve in sheet.curves:
         group = "no risk group" if curve.group is None else f"{curve.group} risk"
         answers.append((TASK_NAMES[curve.task], group, _median(curve), _LOOK[curve.task][0]))
@@ -166,7 +167,7 @@ def _table(axis: Axes, curves: Sequence[PredictedCurve]) -> None:
 def _at(curve: PredictedCurve, month: float) -> str:
     if month > curve.end_months:
         return "–"
-    return f"{np.interp(month, [0.0, *curve.months], [1.0, *curve.survival]):.0%}"
+    return percent_text(np.interp(month, [0.0, *curve.months], [1.0, *curve.survival]))
 
 
 def _planes(figure: Figure, sheet: PredictionSheet) -> None:
