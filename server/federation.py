@@ -234,16 +234,8 @@ def _have_judged(grid: Grid, settings: FederationSettings, checkpoint: Checkpoin
 
 def _ask_everyone(grid: Grid, settings: FederationSettings, checkpoint: Checkpoint) -> SitesWord:
     """Ask all sites, also external ones, how good the best model is."""
-    terms, patience = settings.terms, settings.terms.patience
     return ask_everyone(
-        Judges(
-            grid,
-            terms.roll.named,
-            terms.accept_missing,
-            patience.attempts,
-            patience.gathering_s,
-            patience.deadline_s,
-        ),
+        Judges(grid, settings.terms),
         settings.plan,
         best_weights(checkpoint),
         settings.resamples,

@@ -37,27 +37,16 @@ class Judges:
     Attributes
     ----------
     grid : Grid
-    named : tuple of str
-        All of them must answer. Empty: whoever is online is asked once.
-    may_be_missing : tuple of str
-        Of `named`, those that are asked, but neither waited for nor needed.
-    attempts : int
-        How often a question is put; an attempt asks only those who have not answered yet.
-    gathering_s : float
-        How long an attempt waits for them to come online.
-    deadline_s : float or None
-        Of each attempt.
+    terms : Terms
+        All sites of its roll must answer, but those of `accept_missing`, who are asked too and
+        neither waited for nor needed. Where it names nobody, whoever is online is asked once.
     given_up : set of str
         Those who had not answered a question when its attempts were over: asked the next one, but
         not waited for again.
     """
 
     grid: Grid
-    named: tuple[str, ...] = ()
-    may_be_missing: tuple[str, ...] = ()
-    attempts: int = 1
-    gathering_s: float = 0.0
-    deadline_s: float | None = None
+    terms: Terms = field(default_factory=Terms)
     given_up: set[str] = field(default_factory=set)
 
     def ask(
@@ -71,11 +60,12 @@ class Judges:
             return answer.site, answer
 
         intake = Intake()
-        ttl = None if self.deadline_s is None else time_to_live(self.deadline_s)
-        for attempt in range(1, self.attempts + 1):
+        patience = self.terms.patience
+        ttl = time_to_live(patience.deadline_s)
+        for attempt in range(1, patience.attempts + 1):
             nodes = self._online(self._missing(intake))
             messages = [Message(content, node, kind, ttl=ttl) for node in nodes]
-            replies = self.grid.send_and_receive(messages, timeout=self.deadline_s)
+            replies = self.grid.send_and_receive(messages, timeout=patience.deadline_s)
             intake.take(replies, nodes, read_named, answers.__setitem__)
             missing = self._missing(intake)
             if not self._needed(missing):
@@ -86,22 +76,19 @@ class Judges:
 
     def _missing(self, intake: Intake) -> dict[str, str]:
         """Return named site -> why there is no answer of it, good or bad."""
-        codes = {
-            site: intake.refused.get(site, ErrorCode.NOT_ONLINE.name)
-            for site in sorted({*self.named} - {*intake.answered})
-        }
-        return {site: code for site, code in codes.items() if code in _NO_ANSWER}
+        left = {*self.terms.roll.named} - {*intake.answered}
+        return _silent({s: intake.refused.get(s, ErrorCode.NOT_ONLINE.name) for s in left})
 
     def _needed(self, missing: dict[str, str]) -> tuple[str, ...]:
-        return tuple(s for s in missing if s not in {*self.may_be_missing, *self.given_up})
+        return tuple(s for s in missing if s not in {*self.terms.accept_missing, *self.given_up})
 
     def _online(self, missing: dict[str, str]) -> dict[int, str]:
         """Return node id -> name of those to ask, having waited for the ones that are needed."""
-        if not self.named:
+        if not self.terms.roll.named:
             return Roll().present(self.grid)
         needed = self._needed(missing)
         if needed:
-            Roll(needed).gather(self.grid, len(needed), self.gathering_s)
+            Roll(needed).gather(self.grid, len(needed), self.terms.patience.gathering_s)
         return Roll(tuple(missing)).present(self.grid)
 
 
@@ -115,7 +102,7 @@ def missing_judges(refused: Mapping[str, str], terms: Terms) -> dict[str, str]:
     terms : Terms
     """
     needed = {*terms.roll.named} - {*terms.accept_missing}
-    return {s: code for s, code in sorted(refused.items()) if s in needed and code in _NO_ANSWER}
+    return _silent({site: code for site, code in refused.items() if site in needed})
 
 
 def gap_in_words(missing: Mapping[str, str], terms: Terms) -> str:
@@ -126,6 +113,11 @@ def gap_in_words(missing: Mapping[str, str], terms: Terms) -> str:
         f" The same command asks all of them again, and with accept_missing=[{accept}] it ends"
         " without"
     )
+
+
+def _silent(codes: Mapping[str, str]) -> dict[str, str]:
+    """Return the sites whose code says that they gave no answer, by name."""
+    return {site: code for site, code in sorted(codes.items()) if code in _NO_ANSWER}
 
 
 def _in_words(missing: Mapping[str, str]) -> str:

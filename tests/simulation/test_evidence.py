@@ -27,6 +27,8 @@ from server.evidence import (
 from server.judges import Judges
 from server.outputs import folder_name, write_set_aside_counts
 from server.report import calibration_curves, horizon_scores, risk_group_curves
+from server.roll import Roll
+from server.terms import Patience, Terms
 from shared.evidence.description import Description
 from shared.evidence.messages import EVIDENCE, REQUEST, read_evidence, write_evidence_request
 from shared.evidence.request import EvidenceRequest, brier_months, follow_up_grid
@@ -189,7 +191,8 @@ def test_who_answers_at_the_second_attempt_counts_as_if_at_the_first(
     """Thresholds wait for everybody: they are those of all sites' internal validation."""
     descriptions, expected = ask(sites)
     grid = Forgetful(sites, forgetful)
-    again, found = ask_judges(Judges(grid, ("a", "b", "external"), attempts=2))
+    terms = Terms(Roll(("a", "b"), ("external",)), Patience(attempts=2, gathering_s=0.0))
+    again, found = ask_judges(Judges(grid, terms))
     assert found.thresholds == expected.thresholds
     assert found.metrics() == expected.metrics()
     assert same(descriptions, again)
