@@ -19,7 +19,7 @@ from shared.weights import Weights
 
 logger = logging.getLogger("hepafed.server")
 
-SCHEMA = 4
+SCHEMA = 5
 
 # The newest may be damaged when the machine goes down: the one before must still be there.
 _KEPT = 2

@@ -31,7 +31,7 @@ METADATA_FILE = "configs/metadata.json"
 INFERENCE_FILE = "configs/inference.json"
 MANIFEST_FILE = "manifest.json"
 REQUIRED_FILES = (WEIGHTS_FILE, CONFIG_FILE, METADATA_FILE, INFERENCE_FILE)
-SCHEMA = 4
+SCHEMA = 5
 
 
 class ModelFolderError(RuntimeError):

@@ -28,20 +28,26 @@ def constant_hazard(widths_months: Sequence[float]) -> Tensor:
 class ProportionalHazardHead(nn.Module):
     """A survival head: one risk a patient on a baseline shared by all.
 
-    The logit of the conditional hazard in interval k is ``baseline_k + risk``: a
+    The logit of the conditional hazard in interval k is ``level + baseline_k + risk``: a
     proportional-odds model in discrete time (Cox, J R Stat Soc B 1972;34:187, section 6),
     with T + F parameters where free logits would have T * F. The risk is the part that all
     tasks share and this task's own.
+
+    The level says nothing that baselines could not. It is there for steps along the gradient:
+    a late interval has few patients and a small gradient, and with a baseline alone it still
+    stood near its start when the best round came. With a level that all patients move, it
+    follows what is seen of the earlier ones until its own patients tell otherwise.
     """
 
     def __init__(self, features: int, baseline: Tensor) -> None:
         super().__init__()
         self.risk = zero_linear(features, bias=False)
+        self.level = nn.Parameter(torch.zeros(1))
         self.baseline = nn.Parameter(baseline.clone())
 
     def forward(self, features: Tensor, shared_risk: Tensor) -> Tensor:
         """Return hazard logits, shape (B, T), from features, shape (B, F), and a risk (B, 1)."""
-        return cast(Tensor, self.baseline + shared_risk + self.risk(features))
+        return cast(Tensor, self.level + self.baseline + shared_risk + self.risk(features))
 
 
 class LogisticHead(nn.Module):

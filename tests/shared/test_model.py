@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.losses.logistic_hazard import risk_score, survival_curve
+from shared.losses.logistic_hazard import logistic_hazard_loss, risk_score, survival_curve
 from shared.measurements import MEASUREMENTS
 from shared.model import (
     ModelSettings,
@@ -15,6 +15,7 @@ from shared.model import (
     constant_hazard,
     ranking_score,
 )
+from shared.model.heads import ProportionalHazardHead
 from shared.model.trunk import build_trunk
 from shared.time_grid import TimeGrid
 
@@ -62,6 +63,22 @@ def test_baselines_begin_at_one_hazard_a_month() -> None:
     for widths in ([10.0, 30.0], [10.0, 10.0, 12.5, 7.5]):
         survived = survival_curve(constant_hazard(widths)[None])[0]
         torch.testing.assert_close(survived[[0, -1]], torch.tensor([2**-0.25, 0.5]))
+
+
+def test_intervals_that_few_reach_follow_those_that_many_do() -> None:
+    """Of four followed for a year one dies in its first half; the start is a hazard of 1/2.
+
+    By hand: g_1 = (4 * 1/2 - 1) / 4 = 1/4 and g_2 = (3 * 1/2 - 0) / 4 = 3/8, so that a step of
+    length 1 moves the level by -5/8, the two baselines by -1/4 and -3/8, and the third by 0.
+    """
+    head = ProportionalHazardHead(1, torch.zeros(3))
+    logits = head(torch.zeros(4, 1), torch.zeros(4, 1))
+    followed = TimeGrid((6.0, 12.0, 60.0)).exposure([5.0, 12.0, 12.0, 12.0], [1, 0, 0, 0])
+    exposure, died = (torch.from_numpy(array) for array in followed)
+    torch.autograd.backward(logistic_hazard_loss(logits, exposure.float(), died).mean())
+    torch.optim.SGD([head.level, head.baseline], lr=1.0).step()
+    moved = head(torch.zeros(1, 1), torch.zeros(1, 1))[0]
+    torch.testing.assert_close(moved, torch.tensor([-7 / 8, -1.0, -5 / 8]))
 
 
 def test_a_patients_output_does_not_depend_on_the_batch() -> None:

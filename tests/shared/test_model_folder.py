@@ -98,7 +98,7 @@ def test_weights_of_another_network_are_refused_even_with_a_manifest(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 3}, "schema 3, this version reads 4"),
+        ({"schema": 4}, "schema 4, this version reads 5"),
         ({"mvi_threshold": "high"}, "mvi_threshold"),
         ({"surprise": 1}, "surprise"),
     ],
