@@ -24,6 +24,7 @@ from client.processes import end_with_parent
 from simulation.pipeline import USER_ERRORS
 from tests.benchmarks.foreign import CHOSEN_ON, Generator, foreign_cohorts
 from tests.benchmarks.internal import (
+    EXCESS_AT_MONTHS,
     METRICS,
     UNSEEN_PREFIX,
     Cohorts,
@@ -45,6 +46,8 @@ NAMES = {
     "rfs_c_index": "RFS C-index",
     "mvi_auc": "MVI AUC",
     "loss": "loss, all tasks",
+    "os_excess": f"OS at {EXCESS_AT_MONTHS:.0f} months: predicted less Kaplan-Meier's",
+    "rfs_excess": f"RFS at {EXCESS_AT_MONTHS:.0f} months: predicted less Kaplan-Meier's",
 }
 
 # Variant -> its runs, in the order of the seeds.

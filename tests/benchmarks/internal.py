@@ -15,19 +15,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
+from lifelines import KaplanMeierFitter
 from omegaconf import OmegaConf
 
 from client.cohort import PreparedSite
 from client.evaluation import judge
+from client.evidence.gather import curve_months
 from client.site import Site
 from server.checkpoint import Checkpoint
 from server.federation import best_weights
 from server.selection import selection_score
 from shared.durable_file import write_durably
-from shared.metrics.predictions import evaluate
+from shared.metrics.predictions import SurvivalPredictions, evaluate
 from shared.results import Metric
+from shared.tasks import SURVIVAL_TASKS
 from simulation.cohort.folder import FederationFolder
 from simulation.evaluation import as_sites_predict, load_model, network_predictions
 from simulation.federate import remembering
@@ -43,6 +47,8 @@ Seeds = Sequence[tuple[int | Path, int]]
 
 METRICS: tuple[Metric, ...] = ("os_c_index", "rfs_c_index", "mvi_auc")
 UNSEEN_PREFIX = "unseen_"
+# Where predicted survival is held against what was observed; an edge of the default's time grid.
+EXCESS_AT_MONTHS = 48.0
 
 Method = Literal[
     "federated",
@@ -81,7 +87,8 @@ class InternalRun:
     def figures(self) -> Mapping[str, Any]:
         """Return metric -> value or None, ``loss`` of the best round, and ``cpu_seconds``.
 
-        Metrics and loss stand once more behind `UNSEEN_PREFIX`.
+        Beside the metrics stand ``os_excess`` and ``rfs_excess`` (`excess_survival`). All but the
+        seconds stand once more behind `UNSEEN_PREFIX`.
         """
         read: Mapping[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         return read
@@ -192,7 +199,24 @@ def judged(
         rows = network_predictions(model, plan, patients, own.sites[0].torch_device)
     # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
     found = evaluate(rows, None, resamples=1)
-    return {metric: found[metric].value for metric in METRICS}
+    edges = curve_months(plan)
+    excess = {
+        f"{task}_excess": excess_survival(rows.survival(task), edges) for task in SURVIVAL_TASKS
+    }
+    return {metric: found[metric].value for metric in METRICS} | excess
+
+
+def excess_survival(rows: SurvivalPredictions, edges_months: Sequence[float]) -> float | None:
+    """Return by how much mean predicted survival at `EXCESS_AT_MONTHS` exceeds Kaplan-Meier's.
+
+    None where nobody has the label, or no curve is given there.
+    """
+    known = ~np.isnan(rows.months)
+    if EXCESS_AT_MONTHS not in edges_months or not known.any():
+        return None
+    observed = KaplanMeierFitter().fit(rows.months[known], rows.event[known])
+    predicted = rows.survival[known, list(edges_months).index(EXCESS_AT_MONTHS)]
+    return float(predicted.mean() - observed.predict(EXCESS_AT_MONTHS))
 
 
 def loss_of(run: InternalRun, checkpoint: Checkpoint, patients: Patients) -> float | None:

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from shared.metrics.predictions import SurvivalPredictions
 from tests.benchmarks import accuracy, goals
 from tests.benchmarks.ablation import DEFAULT, SEEDS, VARIANTS, read_variants, table
-from tests.benchmarks.internal import METRICS, UNSEEN_PREFIX, InternalRun, internal_run
+from tests.benchmarks.internal import (
+    METRICS,
+    UNSEEN_PREFIX,
+    InternalRun,
+    excess_survival,
+    internal_run,
+)
 from tests.benchmarks.over_seeds import in_words
 
 # Seeds of the runs of one cohort: default, and a variant that is better by about 0.02.
@@ -69,6 +76,15 @@ def runs_with(folder: Path, found: Mapping[str, Sequence[float]]) -> dict[str, l
             run.path.write_text(json.dumps(internal | unseen))
             own.append(run)
     return made
+
+
+def test_excess_survival_is_what_is_predicted_less_what_is_observed() -> None:
+    """Of four known one dies at 12 and two are lost at 60 and 70 months: 3/4 live at 48."""
+    months, event = np.array([12.0, 60.0, 70.0, 50.0, np.nan]), np.array([1.0, 0, 0, 1, np.nan])
+    curves = np.column_stack([np.full(5, 0.9), [0.2, 0.9, 0.9, 0.8, 0.0]])
+    rows = SurvivalPredictions(months, event, -months, curves)
+    assert excess_survival(rows, (12.0, 48.0)) == pytest.approx(0.7 - 0.75)
+    assert excess_survival(rows, (12.0, 36.0)) is None
 
 
 def test_the_table_pairs_differences_by_cohort(tmp_path: Path) -> None:
