@@ -95,10 +95,12 @@ def by_rows(
 def by_site(rows: Predictions) -> dict[str, Predictions]:
     """Divide rows by their site, in the order of the sites' names."""
     sites = np.asarray(rows.site, dtype=np.str_)
-    return {str(name): _chosen(rows, np.flatnonzero(sites == name)) for name in np.unique(sites)}
+    return {str(name): rows_at(rows, np.flatnonzero(sites == name)) for name in np.unique(sites)}
 
 
-def _chosen(rows: Predictions, index: np.ndarray) -> Predictions:
+def rows_at(rows: Predictions, index: np.ndarray) -> Predictions:
+    """Return some of the rows, in the order of their positions in `index`."""
+
     def survival(task: SurvivalPredictions) -> SurvivalPredictions:
         return SurvivalPredictions(*(_rows(column, index) for column in vars(task).values()))
 

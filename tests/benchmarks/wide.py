@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from server.checkpoint import Checkpoint
+from shared.metrics.predictions import evaluate
 from shared.results import Cohort
 from simulation.cohort.folder import Truth, read_truth
 from simulation.comparison import results_table
@@ -25,12 +29,16 @@ from simulation.evaluation import (
 )
 from simulation.methods import FederationData, Patients, groups
 from simulation.pipeline import federation_data, locate_cohort, prepare
+from simulation.row_evidence import rows_at
 from simulation.settings import SimulationSettings
 from simulation.training import federation_settings, train_method
 from tests.benchmarks.goals import METRICS, OUTSIDE, UNSEEN
 from tests.benchmarks.internal import everybody
 
 Truths = dict[tuple[str, str], Truth]
+
+# The interval that counts is the one over seeds: a single resample is drawn for form's sake.
+ONCE = {"resamples": 1, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -97,22 +105,38 @@ def judge_widely(own: WholeCohort, everyone: Sequence[WholeCohort], state: Path)
         The checkpoints that its run kept.
     """
     others = [cohort for cohort in everyone if cohort.name != own.name]
-    trained = _kept(own, state)
+    unseen = _joined([cohort.patients(UNSEEN) for cohort in others])
+    outside = _joined([cohort.patients(OUTSIDE) for cohort in everyone])
+    truth = dict(own.truth)
+    for cohort in everyone:
+        truth |= cohort.truth_of_all()
+    data = Widened(**vars(own.data), wide=_joined([unseen, outside]))
+    evaluated = _evaluated(_kept(own, state), data, truth, own.settings)
+    position = np.arange(len(data.wide.cases))
     found: dict[str, Any] = {}
-    for part, cohorts in ((UNSEEN, others), (OUTSIDE, everyone)):
-        wide = _joined([cohort.patients(part) for cohort in cohorts])
-        data = Widened(**vars(own.data), wide=wide)
-        truth = dict(own.truth)
-        for cohort in cohorts:
-            truth |= cohort.truth_of_all()
-        evaluated = _evaluated(trained, data, truth, own.settings)
-        for method, cohorts_of in results_table(evaluated).items():
+    for part, where in (
+        (UNSEEN, position < len(unseen.cases)),
+        (OUTSIDE, position >= len(unseen.cases)),
+    ):
+        judged = {method: _of_some(result, where) for method, result in evaluated.items()}
+        for method, cohorts_of in results_table(judged).items():
             federated, metrics = method == own.settings.strategy, cohorts_of["external"]
             found.setdefault(method, {})[part] = {
                 f"{metric}_rows" if federated else metric: {"value": metrics[metric].value}
                 for metric in METRICS
             }
     return found
+
+
+def _of_some(result: Evaluated, where: NDArray[np.bool_]) -> Evaluated:
+    """Return a method as judged on some of the external patients; what it cannot do stays so."""
+    rows = rows_at(result.predictions["external"], np.flatnonzero(where))
+    whole = result.metrics["external"]
+    metrics = {
+        metric: estimate if whole[metric].value is not None else whole[metric]
+        for metric, estimate in evaluate(rows, result.threshold, **ONCE).items()
+    }
+    return replace(result, predictions={"external": rows}, metrics={"external": metrics})
 
 
 def _kept(own: WholeCohort, state: Path) -> dict[str, Checkpoint]:
@@ -131,12 +155,10 @@ def _evaluated(
     truth: Truths,
     settings: SimulationSettings,
 ) -> dict[str, Evaluated]:
-    # The interval that counts is the one over seeds: a single resample is drawn for form's sake.
-    once = {"resamples": 1, "seed": 0}
     return {
-        "oracle": evaluate_oracle(data, truth, settings.plan, **once),
-        "radiomics": evaluate_radiomics(data, settings.plan, **once),
-        **evaluate_networks(trained, data, settings.plan, **once),
+        "oracle": evaluate_oracle(data, truth, settings.plan, **ONCE),
+        "radiomics": evaluate_radiomics(data, settings.plan, **ONCE),
+        **evaluate_networks(trained, data, settings.plan, **ONCE),
     }
 
 
