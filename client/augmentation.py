@@ -58,9 +58,11 @@ def _shift(batch: RoiBatch, most_voxels: int, generator: torch.Generator) -> Roi
     phases, mask = batch.phases.clone(), batch.mask.clone()
     offsets = torch.randint(-most_voxels, most_voxels + 1, (len(mask), 3), generator=generator)
     for patient, offset in enumerate(offsets.tolist()):
-        # The margin that wraps around is thinner than the margin around every tumour.
-        phases[patient] = phases[patient].roll(offset, dims=(1, 2, 3))
-        mask[patient] = mask[patient].roll(offset, dims=(0, 1, 2))
+        for axis, by in enumerate(offset):
+            # The outermost layer is repeated: what would come into sight there is not known.
+            came_from = (torch.arange(mask.shape[axis + 1]) - by).clamp(0, mask.shape[axis + 1] - 1)
+            phases[patient] = phases[patient].index_select(axis + 1, came_from)
+            mask[patient] = mask[patient].index_select(axis, came_from)
     return replace(batch, phases=phases, mask=mask)
 
 

@@ -74,14 +74,17 @@ def pooled_site(sites: Sequence[Site]) -> Site:
 
 
 def plan_of(method: str, plan: Plan, sites: int) -> Plan:
-    """Return what a method is asked to do: with all data in one place, the steps of so many sites.
+    """Return what a method is asked to do: with all data in one place, batches of so many sites.
 
-    As many as train in a round of the federation.
+    As many as train in a round of the federation. An average of their steps is a step on all of
+    their batches together, with the noise of that many patients. As many steps as all sites
+    together take, on batches of one, were a handicap to the rival: on unseen patients 0.004 in
+    each metric.
     """
     if method != POOLED:
         return plan
-    steps = plan.optimisation.local_steps * sites
-    return replace(plan, optimisation=replace(plan.optimisation, local_steps=steps))
+    batch_size = plan.optimisation.batch_size * sites
+    return replace(plan, optimisation=replace(plan.optimisation, batch_size=batch_size))
 
 
 def groups(strategy: str, sites: Sequence[Site]) -> dict[str, tuple[Site, ...]]:

@@ -71,6 +71,17 @@ def test_image_and_mask_move_together(settings: AugmentationSettings) -> None:
     assert tumour.flatten(1).sum(1).tolist() == [480] * 4
 
 
+def test_what_leaves_at_one_wall_does_not_come_in_at_the_other() -> None:
+    """A second tumour at the region's edge, and a margin thinner than the shift."""
+    at_the_wall = batch(8)
+    at_the_wall.mask[:, 0], at_the_wall.mask[:, :, :, -1] = 2, 2
+    far = (slice(None), slice(3, None), slice(None), slice(None, -3))
+    seen = augment(at_the_wall, EACH[1], torch.Generator().manual_seed(0))
+    assert not torch.equal(seen.mask, at_the_wall.mask)
+    assert (seen.mask[:, -1, :, 0] == 1).all()
+    assert (seen.mask[far] == 2).flatten(1).sum(1).tolist() == [480] * 8
+
+
 def test_a_withheld_phase_takes_its_measurements_along_and_one_phase_is_kept() -> None:
     withheld = changed(replace(NO_AUGMENTATION, phase_dropout=0.9))
     assert (withheld.present.sum(1) >= 1).all()
