@@ -1,6 +1,6 @@
 """A site's half of SCAFFOLD: corrected steps, and the control variate that comes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import torch
@@ -53,10 +53,15 @@ class ControlVariate:
                     self._sum[name] += parameter.grad + decay
                     parameter.grad += self._correction[name]
 
-    def after(self) -> Weights:
-        """Return the site's control variate after the round, c_i+."""
-        return {name: (s / max(1, self._steps)).cpu().numpy() for name, s in self._sum.items()}
+    def after(self, *, stay: Set[str] = frozenset()) -> Weights:
+        """Return the site's control variate after the round, c_i+.
 
-    def change(self) -> Weights:
+        Entries in `stay` are as they were: those behind which nobody stood in the round, so that
+        the server does not count their change.
+        """
+        found = {name: (s / max(1, self._steps)).cpu().numpy() for name, s in self._sum.items()}
+        return found | {name: self._own[name] for name in found.keys() & stay}
+
+    def change(self, *, stay: Set[str] = frozenset()) -> Weights:
         """Return what is told: c_i+ - c_i."""
-        return {name: value - self._own[name] for name, value in self.after().items()}
+        return {name: value - self._own[name] for name, value in self.after(stay=stay).items()}

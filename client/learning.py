@@ -1,5 +1,7 @@
 """One round of learning at a site: what is recalled, judged, trained, kept and told."""
 
+from collections.abc import Set
+
 from client.cases import labelled
 from client.control import ControlVariate
 from client.evaluation import judge
@@ -9,7 +11,14 @@ from client.site import Site
 from client.split import Split
 from client.training import train_locally, with_enough_labels
 from shared.model import MultiTaskNet
-from shared.protocol import ErrorCode, Instruction, ProtocolError, Update, check_weights
+from shared.protocol import (
+    ErrorCode,
+    Instruction,
+    ProtocolError,
+    Update,
+    check_weights,
+    patients_behind,
+)
 from shared.weights import Weights, weights_of
 
 
@@ -61,18 +70,19 @@ def train_round(
         device=device,
         control=variate,
     )
-    weights = weights_of(model)
+    weights, known = weights_of(model), labelled(cases)
     check_weights(weights, weights)
-    keep_own_part(model, weights, site, instruction)
+    unmoved = {key for key in weights if not patients_behind(key, len(cases), known)}
+    keep_own_part(model, weights, site, instruction, unmoved=unmoved)
     return Update(
         site=site.name,
         weights=weights,
         patients=len(cases),
-        labelled=labelled(cases),
+        labelled=known,
         loss=float(loss),
         seconds=0.0,
         judgement=judgement,
-        control=None if variate is None else _keep(site, instruction, variate),
+        control=None if variate is None else _keep(site, instruction, variate, unmoved),
     )
 
 
@@ -93,11 +103,13 @@ def _variate(
     return ControlVariate(model, own, control)
 
 
-def _keep(site: Site, instruction: Instruction, variate: ControlVariate) -> Weights:
+def _keep(
+    site: Site, instruction: Instruction, variate: ControlVariate, unmoved: Set[str]
+) -> Weights:
     """Keep the site's new control variate; return by how much it has changed."""
-    change = variate.change()
+    change = variate.change(stay=unmoved)
     check_weights(change, change)
     memory, counted = memory_of(site, instruction), instruction.counted.get(site.name, 0)
-    memory.keep("control", instruction.round, variate.after())
+    memory.keep("control", instruction.round, variate.after(stay=unmoved))
     memory.forget("control", instruction.round, but=counted)
     return change

@@ -7,6 +7,7 @@ for the fit, not for secrecy.
 """
 
 import logging
+from collections.abc import Set
 
 import torch
 from torch import nn
@@ -58,6 +59,8 @@ def take_own_part(model: MultiTaskNet, site: Site, instruction: Instruction) -> 
 def put_own_part(model: MultiTaskNet, plan: Plan, memory: SiteMemory, round_number: int) -> bool:
     """Put what a site kept in a round into a model; False, and the model as it was, if lost.
 
+    An entry that was not kept stays the average: of a task whose label the site never had.
+
     Raises
     ------
     ProtocolError
@@ -66,20 +69,36 @@ def put_own_part(model: MultiTaskNet, plan: Plan, memory: SiteMemory, round_numb
     own = memory.recall("personal", round_number)
     if own is None:
         return False
-    check_weights(own, _part_of(parameters_of(model), model, plan.algorithm.personal))
+    part = _part_of(parameters_of(model), model, plan.algorithm.personal)
+    check_weights(own, {key: part[key] for key in part.keys() & own.keys()})
     tensors = {key: torch.from_numpy(value) for key, value in own.items()}
     model.load_state_dict(tensors, strict=False)
     return True
 
 
 def keep_own_part(
-    model: MultiTaskNet, weights: Weights, site: Site, instruction: Instruction
+    model: MultiTaskNet,
+    weights: Weights,
+    site: Site,
+    instruction: Instruction,
+    *,
+    unmoved: Set[str] = frozenset(),
 ) -> None:
-    """Keep the personal part of freshly trained weights: of every round, for it is small."""
+    """Keep the personal part of freshly trained weights: of every round, for it is small.
+
+    Entries in `unmoved`, behind which no patient stood in the round, stay what they were to the
+    site: its own of an earlier round, or else everybody's.
+    """
     plan = instruction.plan
-    if plan.algorithm.personal != "none":
-        own = _part_of(weights, model, plan.algorithm.personal)
-        memory_of(site, instruction).keep("personal", instruction.round, own)
+    if plan.algorithm.personal == "none":
+        return
+    memory, counted = memory_of(site, instruction), instruction.counted.get(site.name, 0)
+    own = _part_of(weights, model, plan.algorithm.personal)
+    stay = own.keys() & unmoved
+    before = (memory.recall("personal", counted) if stay and counted else None) or {}
+    earlier = {key: before[key] for key in stay & before.keys()}
+    trained = {key: value for key, value in own.items() if key not in stay}
+    memory.keep("personal", instruction.round, trained | earlier)
 
 
 def _part_of(weights: Weights, model: nn.Module, part: PersonalPart) -> Weights:

@@ -1,13 +1,9 @@
 """The average of updates, built as they come: exact sums, each head by its own task's patients."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.model import HEADS
-from shared.protocol import Update
-from shared.tasks import TASKS, Task
+from shared.protocol import Update, patients_behind
 from shared.weights import Weights
 
 # Steps of the two parts of a sum. With at most 2^20 patients (protocol.MOST_PATIENTS) behind a
@@ -70,9 +66,8 @@ class ExactSum:
 class RunningAverage:
     """The federated average (McMahan et al., arXiv 1602.05629) of the updates seen so far.
 
-    The trunk is weighted by training patients. A head is weighted by the patients who have its
-    task's label: a site without labels moves the head only by weight decay, which is no
-    opinion, so it has none. A head that nobody has labels for stays as it is.
+    Every entry is weighted by the patients behind it (`shared.protocol.patients_behind`). What
+    nobody stands behind stays as it is.
 
     Parameters
     ----------
@@ -99,11 +94,3 @@ class RunningAverage:
             else self._current[key]
             for key, total in self._sums.items()
         }
-
-
-def patients_behind(key: str, patients: int, labelled: Mapping[Task, int]) -> int:
-    """Return how many of a site's patients stand behind an entry of the model."""
-    for task in TASKS:
-        if key.startswith(f"{HEADS}.{task}."):
-            return labelled[task]
-    return patients

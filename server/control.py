@@ -5,8 +5,10 @@ Karimireddy et al., arXiv 1910.06378, algorithm 1, weigh sites alike:
 that missed the round. Here the average is weighted by patients, and so is c: kept is the sum
 ``n_i c_i`` over all sites, n_i the patients behind an entry as in `server.averaging`, and c is
 that sum over the patients of all sites whose updates have counted so far. Corrections then
-cancel in the average, entry by entry: ``sum_i n_i (c - c_i) = 0``. A site whose patients change
-in the midst of a run leaves its earlier share at its earlier weight.
+cancel in the average, entry by entry: ``sum_i n_i (c - c_i) = 0``. Where a round has no label of
+a task at a site, nobody stands behind the head: the site keeps its c_i of it, and its share of c
+stays. A site whose patients change in the midst of a run leaves its earlier share at its earlier
+weight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from server.averaging import ExactSum, patients_behind
+from server.averaging import ExactSum
 from server.optimiser import Memory
-from shared.protocol import Update
+from shared.protocol import Update, patients_behind, task_of
+from shared.tasks import Task
 from shared.weights import Weights
 
 _PREFIX = "control/"
@@ -59,13 +62,17 @@ def variate(memory: Memory, history: Sequence[Mapping[str, Any]], parameters: We
     memory : Memory
         With the sums; without them, as before the first round, c is 0.
     history : sequence of mapping
-        The rounds' records: each site's patients are those of its last update that counted.
+        The rounds' records: each site's patients behind an entry are those of its last update
+        that had any.
     parameters : Weights
     """
-    sites = {site: said for record in history for site, said in record.get("sites", {}).items()}
     found: Weights = {}
+    behind: dict[Task | None, int] = {}
     for key, like in parameters.items():
-        patients = sum(patients_behind(key, s["patients"], s["labelled"]) for s in sites.values())
+        task = task_of(key)
+        if task not in behind:
+            behind[task] = _last_behind(history, key)
+        patients = behind[task]
         total = memory.get(f"{_PREFIX}{key}")
         found[key] = (
             np.zeros(like.shape, np.float32)
@@ -73,6 +80,15 @@ def variate(memory: Memory, history: Sequence[Mapping[str, Any]], parameters: We
             else (total / patients).astype(np.float32)
         )
     return found
+
+
+def _last_behind(history: Sequence[Mapping[str, Any]], key: str) -> int:
+    last: dict[str, int] = {}
+    for record in history:
+        for site, said in record.get("sites", {}).items():
+            if patients := patients_behind(key, said["patients"], said["labelled"]):
+                last[site] = patients
+    return sum(last.values())
 
 
 def without(memory: Memory) -> Memory:

@@ -46,7 +46,13 @@ from shared.protocol.sums import (
     write_feature_sums,
     write_judgement,
 )
-from shared.protocol.update import Update, read_update, write_update
+from shared.protocol.update import (
+    Update,
+    patients_behind,
+    read_update,
+    task_of,
+    write_update,
+)
 from shared.weights import LARGEST_WEIGHT
 
 __all__ = [
@@ -68,12 +74,14 @@ __all__ = [
     "Update",
     "check_version",
     "check_weights",
+    "patients_behind",
     "read_control",
     "read_feature_sums",
     "read_instruction",
     "read_judgement",
     "read_update",
     "record_of",
+    "task_of",
     "write_feature_sums",
     "write_instruction",
     "write_judgement",

@@ -1,10 +1,12 @@
 """What comes up from a round of training: a site's update and what stands behind it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flwr.app import Message, MetricRecord, RecordDict
 
 from shared.judgement import LEAST_LOSS, Judgement
+from shared.model import HEADS
 from shared.protocol.control import CONTROL, read_control
 from shared.protocol.errors import ErrorCode, ProtocolError
 from shared.protocol.instruction import MODEL
@@ -36,7 +38,7 @@ class Update:
     labelled : dict of Task to int
         Training patients who have the task's label; 0 where a site leaves a task untrained.
     loss : float
-        Mean training loss of the last local epoch.
+        Mean training loss over the steps of the round.
     seconds : float
         What the site spent on the answer.
     judgement : Judgement
@@ -53,6 +55,26 @@ class Update:
     seconds: float
     judgement: Judgement
     control: Weights | None = None
+
+
+def patients_behind(key: str, patients: int, labelled: Mapping[Task, int]) -> int:
+    """Return how many of a site's patients stand behind an entry of its model.
+
+    Behind a task's own head, those who have its label; behind the trunk, and the risk that all
+    tasks share, everybody who trained. A penalty draws towards zero what no label moves, which is
+    no opinion: behind a head without a label stands nobody, nor behind anything else where no
+    task has one.
+    """
+    task = task_of(key)
+    if task is not None:
+        return labelled[task]
+    return patients if any(labelled.values()) else 0
+
+
+def task_of(key: str) -> Task | None:
+    """Return the task in whose own head an entry of a model is; None: in what all tasks share."""
+    heads = (task for task in TASKS if key.startswith(f"{HEADS}.{task}."))
+    return next(heads, None)
 
 
 def write_update(update: Update) -> RecordDict:

@@ -38,6 +38,20 @@ def test_it_is_option_two_of_the_paper() -> None:
         np.testing.assert_allclose(change[key], expected - own[key], rtol=1e-10)
 
 
+def test_what_nobody_stood_behind_stays() -> None:
+    model = nn.Linear(1, 1)
+    before = parameters_of(model)
+    twos = {key: np.full_like(value, 2.0) for key, value in before.items()}
+    variate = ControlVariate(model, twos, before)
+    plain = PlainSteps(StepGroup(tuple(model.parameters()), 1.0))
+    torch.autograd.backward(model(torch.ones(1, 1)).sum())
+    variate.correct(plain.groups)
+    after, change = (told(stay={"bias", "trunk"}) for told in (variate.after, variate.change))
+    assert [float(after[key].item()) for key in ("weight", "bias")] == [1.0, 2.0]
+    assert [float(change[key].item()) for key in ("weight", "bias")] == [-1.0, 0.0]
+    assert after.keys() == before.keys()
+
+
 def test_what_has_no_gradient_is_left_alone() -> None:
     model = nn.Linear(1, 1)
     ones = {key: np.ones_like(value) for key, value in parameters_of(model).items()}

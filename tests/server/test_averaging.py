@@ -50,6 +50,15 @@ def test_a_head_without_any_label_stays_as_it_is() -> None:
     np.testing.assert_array_equal(averaged[MVI], CURRENT[MVI])
 
 
+def test_who_has_no_label_at_all_moves_nothing() -> None:
+    """Its update is what the penalties draw towards zero, with the weight of all its patients."""
+    alone = average(update("b", 4.0, 10, mvi=10, os=8))
+    beside = average(update("a", 1.0, 300, mvi=0, os=0), update("b", 4.0, 10, mvi=10, os=8))
+    assert all((beside[key] == alone[key]).all() for key in CURRENT)
+    nobody = average(update("a", 1.0, 300, mvi=0, os=0))
+    assert all((nobody[key] == CURRENT[key]).all() for key in CURRENT)
+
+
 def test_one_site_or_equal_sites_give_back_their_model_to_the_bit() -> None:
     third = float(np.float32(1 / 3))
     alone = average(update("a", third, 30, mvi=7, os=3))

@@ -21,6 +21,7 @@ from shared.algorithm import AlgorithmSettings
 from shared.judgement import Judgement
 from shared.plan import OptimisationSettings, new_model
 from shared.protocol import Update
+from shared.tasks import Task
 from shared.weights import Weights, from_record, to_record, weights_of
 from tests.server.fake_grid import PLAN, Behaviour, FakeGrid, FakeSite
 
@@ -57,13 +58,13 @@ class Site:
             plain.step()
         change = None if corrected is None else corrected.change()
         self.own = None if corrected is None else corrected.after()
-        labelled = dict.fromkeys(("mvi", "rfs", "os"), 0)
+        labelled: dict[Task, int] = {"mvi": 0, "rfs": 0, "os": self.patients}
         judgement = Judgement.empty()
         return Update(
             self.name,
             weights_of(model),
             self.patients,
-            labelled,  # type: ignore[arg-type]
+            labelled,
             0.0,
             0.0,
             judgement,

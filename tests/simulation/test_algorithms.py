@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client.memory import memory_of
+from client.policy import Policy
 from client.site import Site
 from client.split import split_cases
 from server.checkpoint import Checkpoint
+from server.control import variate
 from server.optimiser import FedAdam, FedAvg, ServerOptimiser
 from shared.algorithm import AlgorithmSettings
-from shared.plan import Plan
-from shared.weights import Weights
+from shared.plan import Plan, new_model
+from shared.protocol import Instruction, patients_behind
+from shared.weights import Weights, parameters_of
+from simulation.federate import remembering
 from simulation.methods import pooled_site
 from tests.simulation.small_sites import GRADIENT_DESCENT, PLAN, assert_equal, labelled_sites, run
 
@@ -236,6 +241,44 @@ def test_another_run_of_the_same_plan_begins_anew(sites: list[Site], tmp_path: P
         path.unlink()
     second = run(sites, tmp_path, plan=SCAFFOLD)
     assert_equal(first.weights, second.weights)
+
+
+def test_variates_add_up_where_a_task_has_labels_in_some_rounds_only(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    """The server's sum is that of n_i c_i over what sites keep, entry by entry.
+
+    Of six training patients at a, three have an MVI label, and a round draws three of them: with
+    a floor of two labels the head moves in some rounds and not in others.
+    """
+    training = split_cases(sites[0].cases, PLAN.seed, PLAN.training_fraction).training
+    known = {case.patient_id for case in training[:3]}
+    cases = tuple(
+        case if case.patient_id in known else replace(case, labels=replace(case.labels, mvi=None))
+        for case in sites[0].cases
+    )
+    policy = Policy(min_training_patients=1, min_labelled_patients=2, min_batch_size=1)
+    own = [replace(sites[0], cases=cases, policy=policy), *sites[1:]]
+    optimisation = replace(SCAFFOLD.optimisation, local_steps=1, batch_size=3)
+    plan = replace(SCAFFOLD, rounds=7, optimisation=optimisation)
+    checkpoint = run(own, tmp_path, plan=plan)
+    rounds = checkpoint.history[1:]
+    told = [record["sites"]["a"]["labelled"]["mvi"] for record in rounds]
+    assert set(told) == {0, 3}
+    assert told[-1] == 0
+    instruction = Instruction(plan, plan.rounds, federation=checkpoint.federation)
+    found = variate(checkpoint.memory, rounds, parameters_of(new_model(plan)))
+    for key, total in checkpoint.memory.items():
+        name, expected, patients = key.removeprefix("control/"), np.zeros(total.shape), 0
+        for site in remembering(own, tmp_path):
+            kept = memory_of(site, instruction).recall("control", plan.rounds)
+            assert kept is not None
+            said = [record["sites"][site.name] for record in rounds]
+            behind = max(patients_behind(name, s["patients"], s["labelled"]) for s in said)
+            expected += kept[name] * behind
+            patients += behind
+        np.testing.assert_allclose(total, expected, atol=1e-5)
+        np.testing.assert_allclose(found[name], expected / patients, atol=1e-6)
 
 
 @pytest.mark.parametrize("plan", [PLAN, SCAFFOLD], ids=["fedavg", "scaffold"])

@@ -13,11 +13,10 @@ import torch
 from client.answers import build_client_app
 from client.evaluation import judge
 from client.memory import memory_of
-from client.personal import personal_keys, take_own_part
+from client.personal import keep_own_part, personal_keys, take_own_part
 from client.site import Site
 from client.split import split_cases
 from client.training import train_locally
-from server.averaging import patients_behind
 from server.checkpoint import Checkpoint
 from server.evidence import ModelEvidence, ask_for_descriptions, ask_for_evidence
 from server.federation import best_weights, counted_with_best
@@ -26,7 +25,7 @@ from shared.algorithm import AlgorithmSettings
 from shared.judgement import add_up
 from shared.metrics.predictions import evaluate
 from shared.plan import OptimisationSettings, Plan, new_model
-from shared.protocol import Instruction
+from shared.protocol import Instruction, patients_behind
 from shared.weights import Weights, weights_of
 from simulation.evaluation import evaluate_federation, load_model
 from simulation.federate import remembering
@@ -123,6 +122,40 @@ def test_who_has_not_trained_gets_the_average(sites: list[Site], tmp_path: Path)
     counted = counted_with_best(checkpoint)
     take_own_part(model, newcomer, Instruction(plan, 4, counted, checkpoint.federation))
     assert_equal(weights_of(model), checkpoint.weights)
+
+
+def test_a_head_that_no_label_of_a_site_has_moved_is_everybodys(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    """Its own would be the untrained one, at a site that cannot judge it."""
+    without = tuple(replace(c, labels=replace(c.labels, mvi=None)) for c in sites[0].cases)
+    plan = personal("heads")
+    checkpoint = run([replace(sites[0], cases=without), *sites[1:]], tmp_path, plan=plan)
+    site = remembering(sites, tmp_path)[0]
+    own = own_part(site, checkpoint, plan)
+    assert {key.split(".")[1] for key in own} == {"shared_risk", "rfs", "os"}
+    model = load_model(plan, checkpoint.weights)
+    counted = {"a": plan.rounds}
+    take_own_part(model, site, Instruction(plan, 4, counted, checkpoint.federation))
+    for key, value in weights_of(model).items():
+        theirs = own.get(key, checkpoint.weights[key])
+        np.testing.assert_array_equal(value, theirs)
+
+
+def test_a_round_without_a_tasks_label_leaves_the_sites_own_head(
+    sites: list[Site], tmp_path: Path
+) -> None:
+    site, plan = replace(sites[0], state_dir=tmp_path), personal("heads")
+    model = new_model(plan)
+    first = weights_of(model)
+    keep_own_part(model, first, site, Instruction(plan, 1))
+    second = {key: value + 1 for key, value in first.items()}
+    mvi = {key for key in first if key.startswith("heads.mvi.")}
+    keep_own_part(model, second, site, Instruction(plan, 2, {"a": 1}), unmoved=mvi)
+    found = memory_of(site, Instruction(plan, 2)).recall("personal", 2)
+    assert found is not None
+    for key, value in found.items():
+        np.testing.assert_array_equal(value, first[key] if key in mvi else second[key])
 
 
 @pytest.mark.parametrize("lost_checkpoints", [0, 1])
