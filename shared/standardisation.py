@@ -11,8 +11,10 @@ from shared.weights import LARGEST_WEIGHT
 
 FloatArray = NDArray[np.float64]
 
-# A feature that hardly varies (a phase that everybody has) is centred only.
+# A feature that hardly varies (a phase that everybody has) is centred only. A clinical variable
+# may be of any unit: less of its own size than this is rounding.
 _LEAST_DEVIATION = 1e-3
+_LEAST_OF_SIZE = 1e-6
 
 # No patient's value reaches it: the statistics travel as weights do.
 LARGEST_VALUE = LARGEST_WEIGHT / 2
@@ -82,8 +84,9 @@ class FeatureSums:
         return replace(self, **{key: getattr(self, key) * told for key in pairs})
 
     def mean_and_deviation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return both for each feature; 0 and 1 where no patient has it."""
+        """Return both for each feature; 0 and 0 where no patient has it, or no site tells it."""
         mean, deviation = self._moments()
+        deviation = np.where(self.count > 0, deviation, 0.0)
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def correlation(self) -> NDArray[np.float32]:
@@ -104,7 +107,10 @@ class FeatureSums:
         return _invertible(shrunk).astype(np.float32)
 
     def _moments(self) -> tuple[FloatArray, FloatArray]:
-        return moments(self.count, self.total, self.square, _LEAST_DEVIATION)
+        size = np.sqrt(self.square / np.maximum(self.count, 1))
+        least = np.full(len(size), _LEAST_DEVIATION)
+        least[DIRECT_FEATURES:] = _LEAST_OF_SIZE * size[DIRECT_FEATURES:]
+        return moments(self.count, self.total, self.square, least)
 
     def as_lists(self) -> dict[str, list[float]]:
         """Return plain numbers for the wire; `from_lists` is the inverse."""
@@ -183,17 +189,20 @@ def _invertible(correlation: FloatArray) -> FloatArray:
 
 
 def moments(
-    count: FloatArray | float, total: FloatArray, square: FloatArray, least_deviation: float
+    count: FloatArray | float,
+    total: FloatArray,
+    square: FloatArray,
+    least_deviation: FloatArray | float,
 ) -> tuple[FloatArray, FloatArray]:
     """Return means and standard deviations from counts, sums and sums of squares, shape (F,).
 
-    0 and 1 where nobody was counted; a deviation below `least_deviation` is told as 1, so that
-    what hardly varies is centred only.
+    0 and 1 where nobody was counted; a deviation that is not above `least_deviation` is told as
+    1, so that what hardly varies is centred only.
     """
     count = np.maximum(count, 1)
     mean = total / count
     deviation = np.sqrt(np.maximum(square / count - mean**2, 0))
-    return mean, np.where(deviation < least_deviation, 1.0, deviation)
+    return mean, np.where(deviation <= least_deviation, 1.0, deviation)
 
 
 def add_up(sums: Iterable[FeatureSums], features: int = DIRECT_FEATURES) -> FeatureSums:

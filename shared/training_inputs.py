@@ -79,8 +79,8 @@ def training_inputs(
     names = (*DIRECT_FEATURE_NAMES, *clinical_variables)
     mean = dict(zip(names, weights["standardise.mean"].tolist(), strict=True))
     deviation = dict(zip(names, weights["standardise.deviation"].tolist(), strict=True))
-    # A feature that nobody could share is left at mean 0 and deviation 1.
-    told = {name for name in names if (mean[name], deviation[name]) != (0.0, 1.0)}
+    # Of a feature that nobody could share the deviation is 0.
+    told = {name for name in names if deviation[name] > 0}
     shares: dict[Phase, float] = {
         phase: round(min(1.0, max(0.0, mean[f"present_{phase}"])), 6)
         for phase in PHASES

@@ -19,7 +19,8 @@ class Standardise(nn.Module):
     Measurements and clinical variables, the last of the features, are read by the heads. One
     that is unknown, as of an absent phase, takes the value that is expected where the known ones
     are what they are, by the correlations: a washout in the portal venous phase foretells the
-    delayed one.
+    delayed one. One of which no site tells sums is unknown in everybody: on no common scale, it
+    would say no more than that it is there.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ class Standardise(nn.Module):
     Attributes
     ----------
     mean, deviation : Tensor, shape (`DIRECT_FEATURES` + V,)
+        A deviation of 0 where no site tells sums.
     correlation : Tensor, shape (M + V, M + V)
         Of what the heads read.
     """
@@ -46,9 +48,9 @@ class Standardise(nn.Module):
 
     def forward(self, head_inputs: Tensor) -> Tensor:
         """Return complete standardised inputs from those with NaN, shape (B, M + V)."""
-        known = ~torch.isnan(head_inputs)
         mean = self.mean[IMAGE_STATISTICS:]
         deviation = self.deviation[IMAGE_STATISTICS:]
+        known = ~torch.isnan(head_inputs) & (deviation > 0)
         standardised = torch.where(known, (head_inputs - mean) / deviation, 0.0)
         # No single patient, and no slip in a mask, decides alone.
         standardised = standardised.clamp(-WINSOR, WINSOR)

@@ -8,6 +8,7 @@ import torch
 from shared.losses.logistic_hazard import logistic_hazard_loss, risk_score, survival_curve
 from shared.measurements import MEASUREMENTS
 from shared.model import (
+    IMAGE_STATISTICS,
     ModelSettings,
     MultiTaskNet,
     RoiBatch,
@@ -290,6 +291,17 @@ def test_an_unknown_measurement_takes_its_conditional_mean() -> None:
     filled = standardise(measurements)
     assert filled[0, :4].tolist() == pytest.approx([0.6, 1.0, 2.0, 0.0], abs=1e-6)
     assert filled[1].tolist() == [0.0] * len(MEASUREMENTS)
+
+
+def test_a_measurement_of_which_no_site_tells_sums_is_unknown_in_everybody() -> None:
+    """In Hounsfield units beside deviations of 1 it would say no more than that it is there."""
+    standardise = Standardise()
+    standardise.deviation[IMAGE_STATISTICS] = 0.0
+    measurements = torch.full((3, len(MEASUREMENTS)), 1.0)
+    measurements[:, 0] = torch.tensor([40.0, -30.0, torch.nan])
+    filled = standardise(measurements)
+    assert filled[:, 0].tolist() == [0.0] * 3
+    assert (filled[:, 1:] == 1).all()
 
 
 def test_a_wild_measurement_is_held_within_three_deviations() -> None:

@@ -26,13 +26,27 @@ def test_sums_of_sites_give_the_pooled_mean_and_deviation() -> None:
         assert deviation[feature] == pytest.approx(column.std(), rel=1e-6)
 
 
-def test_what_nobody_has_or_what_never_varies_is_left_as_it_is() -> None:
+def test_what_nobody_has_has_no_deviation_and_what_never_varies_is_centred() -> None:
     values, known = patients(0, 10)
     known[:, 0] = 0
     values[:, 1], known[:, 1] = 5.0, 1
     mean, deviation = FeatureSums.over(values, known).mean_and_deviation()
-    assert (mean[0], deviation[0]) == (0, 1)
+    assert (mean[0], deviation[0]) == (0, 0)
     assert (mean[1], deviation[1]) == (5, 1)
+
+
+def test_a_clinical_variable_may_be_of_any_unit() -> None:
+    """The same of 30 patients in three units, and one that everybody has alike."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(3.0, 2.0, (30, DIRECT_FEATURES + 4))
+    values[:, -4:] = generator.normal(60, 10, 30)[:, None] * [1.0, 1e-6, 1e6, 0.0] + [0, 0, 0, 0.1]
+    sums = FeatureSums.over(values, np.ones_like(values))
+    mean, deviation = sums.mean_and_deviation()
+    np.testing.assert_allclose(deviation[-3:-1] / deviation[-4], [1e-6, 1e6], rtol=1e-5)
+    assert (mean[-1], deviation[-1]) == (pytest.approx(0.1), 1)
+    found = sums.correlation()
+    assert found[-4, -3] == found[-4, -2] == pytest.approx(0.9)
+    assert found[-4, -1] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_sums_of_sites_give_the_pooled_correlation() -> None:
