@@ -15,6 +15,8 @@ from client.imaging.affine import IDENTITY, Affine
 Box = tuple[slice, slice, slice]
 Vector = tuple[float, float, float]
 AIR_HU = -1024
+# Spacings that differ by less, as a share, are one that was rounded.
+_ALIKE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,20 @@ class Grid:
         """The box of all voxels."""
         depth, height, width = self.size[::-1]
         return slice(0, depth), slice(0, height), slice(0, width)
+
+    @property
+    def slice_axis(self) -> int:
+        """The axis of arrays (z, y, x) along which slices lie above each other.
+
+        A file may store its axes in any order. Pixels of CT are square: slices are stacked along
+        the axis whose spacing is not that of the two others, or, where all are alike, along the
+        one nearest to the patient's long axis.
+        """
+        logarithms = np.log(self.spacing_mm)
+        apart = np.abs(logarithms - np.median(logarithms))
+        if apart.max() > _ALIKE:
+            return 2 - int(np.argmax(apart))
+        return 2 - int(np.argmax(np.abs(np.array(self.direction).reshape(3, 3)[2])))
 
     @cached_property
     def _steps(self) -> NDArray[np.float64]:

@@ -75,13 +75,14 @@ class Lesion:
         # A tumour thinner than half a block is still somewhere.
         tumour = share >= min(0.5, float(share.max()))
         grid = mask.grid.part(box, (int(blocks[2]), int(blocks[1]), int(blocks[0])))
-        depth_mm = signed_depth(tumour, _spacing(grid))
+        across = mask.grid.slice_axis
+        depth_mm = signed_depth(tumour, _spacing(grid), across)
         return cls(
             grid=grid,
             tumour=tumour,
             liver=(in_blocks(mask.voxels[box] == LIVER_LABEL, blocks) >= 0.5) & ~tumour,
             depth_mm=depth_mm,
-            upright=_upright(depth_mm, _spacing(grid)),
+            upright=_upright(depth_mm, _spacing(grid), across),
             gaps_mm=_gaps(tumours, spacing_mm),
         )
 
@@ -142,12 +143,12 @@ class Lesion:
         return float(np.log(self.volume_mm3 / hull.volume))
 
 
-def signed_depth(inside: Mask, spacing_mm: FloatArray) -> FloatArray:
+def signed_depth(inside: Mask, spacing_mm: FloatArray, slice_axis: int) -> FloatArray:
     """Return the distance to the margin in mm, positive inside.
 
     A margin runs between two voxels: half an in-plane voxel from the centre of either.
     """
-    half = float(spacing_mm[1:].mean()) / 2
+    half = float(np.delete(spacing_mm, slice_axis).mean()) / 2
     depth_mm = half - ndimage.distance_transform_edt(~inside, sampling=spacing_mm)
     # What is nearest to a voxel inside lies at most one voxel beyond the smallest box around all.
     (start, stop), shape = bounds(inside), inside.shape
@@ -162,12 +163,12 @@ def _spacing(grid: Grid) -> FloatArray:
     return np.array(grid.spacing_mm[::-1], dtype=np.float64)
 
 
-def _upright(depth_mm: FloatArray, spacing_mm: FloatArray) -> Mask:
+def _upright(depth_mm: FloatArray, spacing_mm: FloatArray, slice_axis: int) -> Mask:
     if min(depth_mm.shape) < 2:
         return np.ones(depth_mm.shape, bool)
     slopes = np.gradient(ndimage.gaussian_filter(depth_mm, 1), *spacing_mm)
     steepness = np.sqrt(np.sum(np.square(slopes), axis=0)) + 1e-6
-    return np.asarray(np.abs(slopes[0]) < _UPRIGHT * steepness)
+    return np.asarray(np.abs(slopes[slice_axis]) < _UPRIGHT * steepness)
 
 
 def _gaps(tumours: Tumours, spacing_mm: FloatArray) -> tuple[float, ...]:

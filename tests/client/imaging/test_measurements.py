@@ -91,7 +91,7 @@ def test_the_margin_does_not_depend_on_the_thickness_of_slices() -> None:
 def test_depth_is_the_distance_to_the_margin() -> None:
     on = grid((1.5, 1.5, 1.5))
     true = ball(on, 20)
-    depth = signed_depth(true > 0, np.array([1.5, 1.5, 1.5]))
+    depth = signed_depth(true > 0, np.array([1.5, 1.5, 1.5]), 0)
     near = np.abs(true) < 15
     assert np.abs(depth - true)[near].max() < 1.5
 
@@ -105,7 +105,8 @@ def test_depth_is_the_same_as_measured_over_the_whole_crop(first: tuple[int, int
     edges_mm = np.array([2.5, 0.7, 0.7])
     within = ndimage.distance_transform_edt(inside, sampling=edges_mm) - 0.35
     beyond = ndimage.distance_transform_edt(~inside, sampling=edges_mm) - 0.35
-    np.testing.assert_array_equal(signed_depth(inside, edges_mm), np.where(inside, within, -beyond))
+    depth = signed_depth(inside, edges_mm, 0)
+    np.testing.assert_array_equal(depth, np.where(inside, within, -beyond))
 
 
 @pytest.mark.parametrize("first", [(0, 0, 0), (5, 9, 7), (18, 26, 23)])
@@ -122,6 +123,29 @@ def test_smoothing_is_the_same_as_over_the_whole_crop(first: tuple[int, int, int
     total = ndimage.gaussian_filter(hu * lesion.tumour.astype(float), sigma)
     expected = (total / np.maximum(weight, 1e-3))[lesion.tumour]
     np.testing.assert_array_equal(smooth_inside(lesion, {"arterial": hu})["arterial"], expected)
+
+
+def test_the_order_in_which_a_file_stores_its_axes_changes_nothing() -> None:
+    """Slices of 5 mm blur a margin that they cut at a slant, wherever they stand in the array."""
+    on = grid((1.5, 1.5, 5.0))
+    depth = ball(on, 25)
+    hu = {"arterial": 60 + 30 * np.clip(depth / 5, -1, 1)}
+    stored = Grid(on.size[::-1], on.spacing_mm[::-1], on.origin_mm, (0, 0, 1, 0, 1, 0, 1, 0, 0))
+    turned = {phase: np.transpose(values) for phase, values in hu.items()}
+    expected = measured(lesion_of(depth > 0, on), hu, on)
+    found = measured(lesion_of(np.transpose(depth) > 0, stored), turned, stored)
+    assert (on.slice_axis, stored.slice_axis) == (0, 2)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-4, nan_ok=True), name
+
+
+@pytest.mark.parametrize(("spacing_mm", "axis"), [((0.8, 0.8, 0.6), 0), ((0.8, 0.8, 0.8), 1)])
+def test_slices_are_told_by_their_spacing_or_else_by_the_body(
+    spacing_mm: tuple[float, float, float], axis: int
+) -> None:
+    """Stored as (x, z, y): the patient's long axis is the array's second."""
+    stored = Grid((9, 9, 9), spacing_mm, (0, 0, 0), (1, 0, 0, 0, 0, 1, 0, 1, 0))
+    assert stored.slice_axis == axis
 
 
 def test_nodules_within_two_centimetres_are_satellites() -> None:
