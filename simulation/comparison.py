@@ -54,13 +54,16 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of those estimates that can be had.
 
     Its interval is the mean of theirs: never narrower than the interval of the mean, since a
-    standard deviation of a mean is at most the mean of the standard deviations.
+    standard deviation of a mean is at most the mean of the standard deviations. There is none
+    where one of them has none: the mean of the others' need not hold the mean of all.
     """
     n = max(estimate.n for estimate in estimates)
-    values = [estimate.value for estimate in estimates if estimate.value is not None]
-    if not values:
+    known = [(e.value, e.ci95) for e in estimates if e.value is not None]
+    if not known:
         return Estimate(value=None, ci95=None, n=n)
-    intervals = [estimate.ci95 for estimate in estimates if estimate.ci95 is not None]
-    low, high = np.mean(intervals, axis=0) if intervals else (None, None)
-    ci95 = None if low is None or high is None else (float(low), float(high))
-    return Estimate(value=float(np.mean(values)), ci95=ci95, n=n)
+    value = float(np.mean([value for value, _ in known]))
+    intervals = [interval for _, interval in known if interval is not None]
+    if len(intervals) < len(known):
+        return Estimate(value=value, ci95=None, n=n)
+    low, high = np.mean(intervals, axis=0).tolist()
+    return Estimate(value=value, ci95=(low, high), n=n)

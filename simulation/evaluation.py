@@ -128,7 +128,8 @@ def evaluate_federation(
 
     Only one machine can show more: the predictions, for the page's activation maps, and
     ``<metric>_rows``, what patients' rows would have given. By these it compares with its
-    rivals, of whom no site keeps anything back.
+    rivals, whose figures are of rows too. (Where they train they are sites like any other: a
+    rival of one site alone may keep from itself what rests on too few patients.)
     """
     predictions = {
         cohort: as_sites_predict(patients, checkpoint, data, plan)
