@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from hashlib import sha256
-from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
 import httpx
@@ -125,13 +124,15 @@ def key_fingerprint(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def resolve(link: LinkSettings) -> None:
-    """Open a connection and close it.
+    """Open a connection and close it; where a proxy is in between, that is left to it.
 
     Raises
     ------
     LinkError
         Unknown name, nothing listening, or a firewall that swallows the attempt.
     """
+    if goes_through_proxy(link.host):
+        return
     try:
         socket.create_connection((link.host, link.port), timeout=TIMEOUT_S).close()
     except socket.gaierror as error:
@@ -149,34 +150,68 @@ def resolve(link: LinkSettings) -> None:
 
 
 def ask_health(link: LinkSettings) -> Health:
-    """Speak TLS with the coordinator and ask how it is.
+    """Speak TLS with the coordinator and ask how it is, on the way that the node takes.
 
     Raises
     ------
     LinkError
-        The certificate does not verify, or nothing sensible answers.
+        A proxy does not let this site through, the certificate does not verify, or nothing
+        sensible answers.
     """
     try:
         context = ssl.create_default_context(cafile=str(link.authority))
     except (OSError, ssl.SSLError) as error:
         raise LinkError(f"{link.authority}: not the authority's certificate of the kit") from error
-    connection = HTTPSConnection(link.host, link.port, timeout=TIMEOUT_S, context=context)
     try:
-        connection.connect()
-        certificate = connection.sock.getpeercert() or {}
-        connection.request("GET", "/health")
-        response = connection.getresponse()
-        return _health(response.status, response.headers.get("Date"), certificate)
-    except ssl.SSLCertVerificationError as error:
-        raise LinkError(
-            f"the certificate does not verify ({error.verify_message}): is link.authority from"
-            " your kit and link.address a name in the certificate? If both are right, somebody"
-            " stands in between"
-        ) from error
-    except (OSError, HTTPException, ValueError) as error:
+        with (
+            _client_of(context) as client,
+            client.stream("GET", f"https://{link.address}/health") as response,
+        ):
+            secured = response.extensions["network_stream"].get_extra_info("ssl_object")
+            date = response.headers.get("Date")
+            return _health(response.status_code, date, secured.getpeercert())
+    except httpx.ProxyError as error:
+        raise LinkError(f"the proxy refuses ({error}): {_let_through(link)}") from error
+    except httpx.HTTPError as error:
+        raise LinkError(_what_went_wrong(link, error)) from error
+    except ValueError as error:
         raise LinkError(f"no HTTPS at {link.address} ({type(error).__name__})") from error
-    finally:
-        connection.close()
+
+
+def _client_of(context: ssl.SSLContext) -> httpx.Client:
+    try:
+        return httpx.Client(verify=context, timeout=TIMEOUT_S)
+    except (ImportError, ValueError) as error:
+        # Its words may hold the proxy's address, and that a password.
+        variables = ", ".join(proxy_variables())
+        raise LinkError(
+            f"{variables} names a proxy of a kind that the node cannot use: give one of HTTP"
+            " (http://host:port)"
+        ) from error
+
+
+def _what_went_wrong(link: LinkSettings, error: httpx.HTTPError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate does not verify ({cause.verify_message}): is link.authority from"
+                " your kit and link.address a name in the certificate? If both are right, somebody"
+                " stands in between"
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and goes_through_proxy(
+        link.host
+    ):
+        return f"the proxy, or the coordinator behind it, cannot be reached: {_let_through(link)}"
+    return f"no HTTPS at {link.address} ({type(error).__name__})"
+
+
+def _let_through(link: LinkSettings) -> str:
+    return (
+        f"{', '.join(proxy_variables())} sends this site through it; have CONNECT to {link.address}"
+        f" opened there, or go directly with NO_PROXY={link.host}"
+    )
 
 
 def why_unreachable(link: LinkSettings) -> str:
@@ -188,12 +223,6 @@ def why_unreachable(link: LinkSettings) -> str:
         return str(error)
     if status != HTTP_OK:
         return f"the coordinator's health answers {status}: wait, or ask whether its link runs"
-    if goes_through_proxy(link.host):
-        variables = ", ".join(proxy_variables())
-        return (
-            f"it answers directly, but {variables} sends this site through a proxy:"
-            f" NO_PROXY={link.host} lets it go directly"
-        )
     return "the coordinator's health is good by now"
 
 

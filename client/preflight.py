@@ -114,9 +114,7 @@ def _proxies(link: LinkSettings) -> Iterator[Finding]:
         return
     found = f"{', '.join(variables)} set"
     if goes_through_proxy(link.host):
-        found = f"{found}: this site's node reaches {link.host} through that proxy"
-        todo = f"if it need not: NO_PROXY={link.host}. address and TLS below are looked at directly"
-        yield Finding("proxy", "warning", found, todo)
+        yield Finding("proxy", "good", f"{found}: this site reaches {link.host} through it")
     else:
         yield Finding("proxy", "good", f"{found}, but not for {link.host}")
 

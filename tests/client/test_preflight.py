@@ -1,8 +1,11 @@
 """The check before joining: whatever stands in the way is found, with what to do about it."""
 
+import select
 import signal
+import socket
 import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from client.link import make_key
+from client.link import make_key, why_unreachable
 from client.node import await_admission, link_of
 from client.policy import Policy
 from client.preflight import Finding, look
@@ -177,23 +181,80 @@ def test_a_certificate_that_soon_expires(site: SiteFile, authority: KeyPair) -> 
         assert findings(at(site, port))["TLS"].verdict == "warning"
 
 
-def test_a_proxy_in_the_environment_is_named(
-    site: SiteFile, authority: KeyPair, monkeypatch: pytest.MonkeyPatch
+class Tunnel(BaseHTTPRequestHandler):
+    """A hospital's proxy: carries what goes by CONNECT to whoever names the right user."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_CONNECT(self) -> None:
+        if self.headers.get("Proxy-Authorization") != f"Basic {b64encode(b'me:secret').decode()}":
+            self.send_error(407)
+            return
+        self.asked.append(self.path)
+        host, port = self.path.split(":")
+        with socket.create_connection((host, int(port))) as beyond:
+            self.send_response_only(200)
+            self.end_headers()
+            ends = {self.connection: beyond, beyond: self.connection}
+            while True:
+                for ready in select.select(list(ends), [], [])[0]:
+                    if not (some := ready.recv(65536)):
+                        return
+                    ends[ready].sendall(some)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hospital_proxy() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Tunnel)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    Tunnel.asked.clear()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_behind_a_proxy_all_is_looked_at_through_it(
+    site: SiteFile, authority: KeyPair, hospital_proxy: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.invalid:3128")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with coordinator(authority) as port:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{hospital_proxy}")
+    monkeypatch.setenv("NO_PROXY", "")
+    with coordinator(authority, days=10) as port:
         found = findings(at(site, port))
-        assert found["proxy"].verdict == "warning"
-        assert found["proxy"].found.startswith(
-            "HTTPS_PROXY set: this site's node reaches localhost"
-        )
-        assert "secret" not in str(found["proxy"])
-        assert "it answers directly, but HTTPS_PROXY sends" in found["admission"].todo
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        assert findings(at(site, port))["proxy"].verdict == "good"
-    monkeypatch.delenv("HTTPS_PROXY")
-    assert "proxy" not in findings(site)
+        assert Tunnel.asked == [f"localhost:{port}"] * len(Tunnel.asked)
+        assert len(Tunnel.asked) > 1
+        assert found["proxy"].found == "HTTPS_PROXY set: this site reaches localhost through it"
+        assert found["TLS"].verdict == "warning"
+        assert bad(found) == {"admission"}
+        assert "north.key.pub to the coordinator" in found["admission"].todo
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        Tunnel.asked.clear()
+        assert "but not for localhost" in findings(at(site, port))["proxy"].found
+        assert Tunnel.asked == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("http://you:secret@127.0.0.1:{port}", "the proxy refuses (407"),
+        ("http://me:secret@127.0.0.1:1", "the proxy, or the coordinator behind it"),
+        ("gopher://me:secret@127.0.0.1:1", "HTTPS_PROXY names a proxy of a kind"),
+    ],
+)
+def test_a_proxy_that_does_not_let_through_is_named_without_its_password(
+    site: SiteFile, hospital_proxy: int, monkeypatch: pytest.MonkeyPatch, proxy: str, why: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=hospital_proxy))
+    monkeypatch.setenv("NO_PROXY", "")
+    found = findings(site)
+    assert bad(found) == {"address and TLS"}
+    assert why in found["address and TLS"].todo
+    assert "secret" not in str(found)
+    assert why in why_unreachable(link_of(site))
 
 
 def test_a_proxy_without_a_link_behind_it(site: SiteFile, authority: KeyPair) -> None:
