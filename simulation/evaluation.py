@@ -171,6 +171,10 @@ def evaluate_radiomics(data: FederationData, plan: Plan, *, resamples: int, seed
     models = fit_radiomics(training, lesion_features(training))
     predictions = {}
     for cohort, patients in cohorts.items():
+        if not patients.cases:
+            nobody = np.empty(0)
+            predictions[cohort] = labelled(patients, nobody, dict.fromkeys(SURVIVAL_TASKS, nobody))
+            continue
         features = lesion_features(patients.cases)
         predictions[cohort] = labelled(
             patients,

@@ -9,7 +9,10 @@ from lifelines.exceptions import ConvergenceError
 
 from client.cases import PreparedCase
 from shared.tasks import Labels, Survival
+from simulation.evaluation import evaluate_radiomics
+from simulation.methods import FederationData
 from simulation.radiomics import RIDGE_PENALTIES, fit_radiomics
+from tests.simulation.small_sites import PLAN, labelled_sites
 
 
 def patients(count: int) -> tuple[list[PreparedCase], np.ndarray]:
@@ -64,3 +67,13 @@ def test_a_penalty_that_cannot_be_fitted_is_passed_over(monkeypatch: pytest.Monk
     assert model.penalizer == 1.0
     worst = np.inf
     assert fit_radiomics(cases, features).survival["os"] is None
+
+
+def test_a_cohort_without_patients_has_no_figures_and_stops_nothing(tmp_path: Path) -> None:
+    """A federation's folder needs no external site."""
+    sites = labelled_sites(tmp_path, {"a": 4})
+    data = FederationData(tuple(sites), None, PLAN.seed, PLAN.training_fraction)
+    found = evaluate_radiomics(data, PLAN, resamples=2, seed=0)
+    assert found.metrics["external"]["os_c_index"].n == 0
+    assert found.metrics["external"]["os_c_index"].value is None
+    assert len(found.predictions["training"]) > 0
