@@ -23,7 +23,7 @@ from client.preparation.measured import facts_of, first_files
 from client.region import Region, build_region, build_roi
 from client.series.choose import Choice
 from client.series.override import FILE as PHASES_FILE
-from client.series.override import NamedOfPatient, read_named_phases
+from client.series.override import NamedOfPatient, NamedPhases, read_named_phases
 from client.series.patient import (
     ChoiceStore,
     choose_for_patient,
@@ -151,8 +151,20 @@ def prepare_site(
     finally:
         # Also of a start that is broken off: the next one goes on from here.
         _remember(index, states, results)
-    strangers = sorted(named.keys() - {folder.name for folder in usable})
-    return _collect(site_dir.name, usable, results, table, folders, strangers)
+    return _collect(site_dir.name, usable, results, table, folders, _vain(named, usable))
+
+
+def _vain(named: NamedPhases, usable: Sequence[Path]) -> list[SetAside]:
+    """Return the patients of ``phases.csv`` of whom it decides nothing."""
+    places = {folder.name: folder for folder in usable}
+    reasons = {
+        patient: "named there, but not among this site's patients"
+        if patient not in places
+        else "named there, but its phases lie under their own names: change these instead"
+        for patient in named
+        if patient not in places or not is_mixed(places[patient])
+    }
+    return [SetAside(patient, reason, PHASES_FILE) for patient, reason in reasons.items()]
 
 
 def write_set_aside(rows: Sequence[SetAside], path: Path) -> None:
@@ -319,10 +331,9 @@ def _collect(
     results: Sequence[_Prepared],
     table: ClinicalTable,
     folders: dict[str, Path],
-    strangers: Sequence[str],
+    vain: Sequence[SetAside],
 ) -> PreparedSite:
-    cases, aside, series = [], [], []
-    fresh = sum(result.fresh for result in results)
+    cases, aside, series, fresh = [], [*vain], [], 0
     doubles = _doubles({path.name: one for path, one in zip(usable, results, strict=True)}, table)
     for folder, result in zip(usable, results, strict=True):
         patient, row = folder.name, table.rows[folder.name]
@@ -333,6 +344,7 @@ def _collect(
         if result.roi_path is None:
             aside += [SetAside(patient, reason, file) for reason, file in result.problems]
             continue
+        fresh += result.fresh
         cases.append(
             PreparedCase(patient, result.roi_path, result.present, row.labels, row.clinical)
         )
@@ -345,8 +357,4 @@ def _collect(
         aside.append(SetAside(patient, f"no row in {FILE}", patient))
     for patient in sorted(table.rows.keys() - folders.keys()):
         aside.append(SetAside(patient, "no folder of this name", FILE))
-    for patient in strangers:
-        aside.append(
-            SetAside(patient, "named there, but not among this site's patients", PHASES_FILE)
-        )
     return PreparedSite(name, tuple(cases), tuple(sorted(aside)), tuple(series), fresh)

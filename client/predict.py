@@ -21,8 +21,9 @@ import yaml
 from client.activation import activation_map
 from client.activation_file import write_activation
 from client.batches import stack_rois
+from client.clinical import SiteFolderError
 from client.cohort import build_region, build_roi
-from client.command import arguments, read_words, writing_into
+from client.command import arguments, keep_private, read_words, writing_into
 from client.device import find_device
 from client.imaging.errors import ImagingError
 from client.memory import SiteMemory
@@ -30,6 +31,7 @@ from client.personal import put_own_part
 from client.prediction import Prediction, predict
 from client.prediction_sheet import prediction_sheet
 from client.series.choose import Choice
+from client.series.override import named_phases_of
 from client.series.patient import choose_for_patient, is_mixed
 from client.site_file import read_site_file
 from client.unfamiliar import warnings_for
@@ -93,7 +95,7 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     own_site, doubts = use_own_part(model, about, settings.site)
     names = about.plan.model.clinical_variables
     clinical = known_variables(settings.clinical, names)
-    choice = choose_for_patient(settings.patient) if is_mixed(settings.patient) else None
+    choice = _choice(settings.patient)
     region = build_region(settings.patient, about.preprocessing, choice)
     batch = stack_rois([region.roi], [clinical], names).to(device)
     model = model.to(device)
@@ -303,6 +305,15 @@ def read_command(words: Sequence[str]) -> PredictSettings:
     return build(PredictSettings, values, where="predict")
 
 
+def _choice(patient: Path) -> Choice | None:
+    """Return a mixed folder's phases, as a ``phases.csv`` beside the folder decides."""
+    if not patient.is_dir():
+        raise ImagingError("no such folder", patient)
+    if not is_mixed(patient):
+        return None
+    return choose_for_patient(patient, named_phases_of(patient))
+
+
 def _mapping(text: str) -> Any:
     try:
         read = yaml.safe_load(text)
@@ -316,11 +327,14 @@ def _mapping(text: str) -> Any:
 def main() -> None:
     """Predict for the patient that the command line names."""
     given = arguments(__doc__)
+    keep_private()
     try:
         settings = read_command(given)
         prediction = predict_patient(settings)
-    except (ConfigurationError, ModelFolderError, ImagingError) as error:
+    except (ConfigurationError, ModelFolderError, SiteFolderError, ImagingError) as error:
         sys.exit(f"Cannot predict: {error}")
+    except OSError as error:
+        sys.exit(f"Cannot predict: {error.filename}: {error.strerror}")
     if prediction["synthetic_model"]:
         print(SYNTHETIC)
     for warning in prediction["warnings"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from scipy.stats import binom
 
 from client.audit import AuditError, AuditLog
 from client.cohort import PreparedSite, SiteFolderError, write_set_aside
@@ -31,6 +32,7 @@ from client.link import (
 from client.site_file import LinkSettings, SiteFile, prepare_own
 from shared.app_bundle import bundle_hash
 from shared.config import ConfigurationError
+from shared.plan import Plan
 from shared.proxies import goes_through_proxy, proxy_variables
 
 Verdict = Literal["good", "warning", "bad"]
@@ -44,6 +46,9 @@ DISK_PER_PATIENT_BYTES = 8 << 20
 DISK_LEAST_BYTES = 2 << 30
 MEMORY_LEAST_BYTES = 2 << 30
 GIGABYTE = 1 << 30
+# What a study divides by unless it says otherwise.
+TRAINING_SHARE = Plan().training_fraction
+LIKELY = 0.95
 
 
 @dataclass(frozen=True)
@@ -232,6 +237,17 @@ def _folder(site: SiteFile) -> Iterator[Finding]:
     yield from _cases(site, prepared)
 
 
+def _few_would_train(site: SiteFile, patients: int) -> bool:
+    """Return whether a study's division may well leave fewer to train than the policy wants.
+
+    Each patient trains with the study's `training_fraction`, by the draw of a hash.
+    """
+    if site.policy.role != "training":
+        return False
+    least = site.policy.min_training_patients
+    return bool(binom.sf(least - 1, patients, TRAINING_SHARE) < LIKELY)
+
+
 def _disk(site: SiteFile, patients: int) -> Finding:
     folder = next(path for path in (site.cache_dir, *site.cache_dir.parents) if path.exists())
     free, wanted = shutil.disk_usage(folder).free, DISK_LEAST_BYTES
@@ -255,6 +271,14 @@ def _cases(site: SiteFile, prepared: PreparedSite) -> Iterator[Finding]:
     if len(prepared.cases) < least:
         yield Finding(
             "patients", "bad", found, f"{least} are the least; {table} tells what is wrong"
+        )
+    elif _few_would_train(site, len(prepared.cases)):
+        yield Finding(
+            "patients",
+            "warning",
+            found,
+            f"about {TRAINING_SHARE:.0%} of them would train, and policy.min_training_patients is"
+            f" {least}: with fewer this site refuses every round; prepare more patients",
         )
     else:
         yield Finding("patients", "good", found)

@@ -111,6 +111,10 @@ class SiteFile:
 
     def __post_init__(self) -> None:
         check_clinical_variables(self.clinical_variables)
+        if self.workers < 1 or self.threads < 1:
+            raise ValueError(
+                f"workers and threads must be at least 1, got {self.workers} and {self.threads}"
+            )
 
     @property
     def audit_log(self) -> Path:

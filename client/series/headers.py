@@ -7,7 +7,7 @@ are: descriptions are shown as understood (`client.series.description`), identif
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,14 +113,26 @@ def digest_of(uid: str) -> str:
 def dicom_candidates(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     """Return every file at any depth below a folder that may be DICOM, in a fixed order.
 
-    A link that leads nowhere may be.
+    Links are followed, as they lead into an archive; one that leads nowhere may be such a file.
     """
     left_out = set(leave_out)
     return sorted(
         path
-        for path in folder.rglob("*")
+        for path in _below(folder, frozenset())
         if path not in left_out and (path.is_file() or leads_nowhere(path)) and not is_other(path)
     )
+
+
+def _below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Yield what lies below a folder, but not again what a link leads back to."""
+    place = folder.resolve()
+    if place in above or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _below(path, above | {place})
+        else:
+            yield path
 
 
 def has_dicom_mark(file: Path) -> bool:

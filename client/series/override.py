@@ -18,6 +18,18 @@ NamedOfPatient = dict[Phase, str]
 NamedPhases = dict[str, NamedOfPatient]
 
 
+def named_phases_of(patient: Path) -> NamedOfPatient:
+    """Return what the ``phases.csv`` beside a patient's folder says of this patient.
+
+    Raises
+    ------
+    SiteFolderError
+        As `read_named_phases`.
+    """
+    folder = patient.absolute()
+    return read_named_phases(folder.parent / FILE).get(folder.name, {})
+
+
 def read_named_phases(path: Path) -> NamedPhases:
     """Return what was written for each patient; nothing where there is no such file.
 

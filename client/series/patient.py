@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pydicom
@@ -23,15 +23,16 @@ from client.series.stacks import find_stacks
 from shared.tasks import PHASES, Phase
 
 # Raised whenever the same files begin to give another choice: what was kept before is left.
-CHOICE_VERSION = 2
+CHOICE_VERSION = 3
 
 # What is read, and formats that are not: a phase in one of them is to be converted.
 _VOLUMES = (*VOLUME_SUFFIXES, ".mhd", ".nhdr", ".hdr", ".mgz")
 _OTHER_DICOM = "used, though other DICOM files lie beside its phases, which are not looked at"
-_OTHER_VOLUME = (
-    "used, though this is not looked at: a phase is called arterial, portal_venous or delayed, in"
-    f" small letters, and ends in {', '.join(VOLUME_SUFFIXES)}"
+_HOW_CALLED = (
+    "not looked at: a phase is called arterial, portal_venous or delayed, in small letters, and"
+    f" ends in {', '.join(VOLUME_SUFFIXES)}"
 )
+_OTHER_VOLUME = f"used, though this is {_HOW_CALLED}"
 
 
 def is_mixed(folder: Path) -> bool:
@@ -51,7 +52,7 @@ def notes_on_others(folder: Path) -> Problems:
     if not has_phases(folder):
         return ()
     others = mixed_files(folder)
-    volumes = [file for file in others if file.name.lower().endswith(_VOLUMES)]
+    volumes = [file for file in others if _is_volume(file)]
     # A folder is told once: a program that outlines organs leaves a hundred volumes in one.
     places = sorted({file.relative_to(folder).parts[0] for file in volumes})
     notes = [(_OTHER_VOLUME, place) for place in places]
@@ -76,9 +77,19 @@ def choose_for_patient(folder: Path, named: Mapping[Phase, str] | None = None) -
     files = mixed_files(folder)
     for file in files:
         check_link(file, told=folder)
-    headers, unreadable = read_headers(files)
+    volumes = [file for file in files if _is_volume(file)]
+    headers, unreadable = read_headers([file for file in files if file not in volumes])
     mask, study = _mask(folder, headers)
-    return choose_phases(headers, len(unreadable), mask, mask_study=study, named=named)
+    choice = choose_phases(headers, len(unreadable), mask, mask_study=study, named=named)
+    if not volumes:
+        return choice
+    # Their names may be a person's.
+    told = (f"a volume that is no DICOM is {_HOW_CALLED}", ".")
+    return replace(choice, problems=(*choice.problems, told))
+
+
+def _is_volume(file: Path) -> bool:
+    return file.name.lower().endswith(_VOLUMES)
 
 
 def _mask(folder: Path, headers: Sequence[SliceHeader]) -> tuple[Volume | None, str | None]:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from nibabel.affines import apply_affine
 
 from client.batches import stack_rois
 from client.cohort import build_region
+from client.imaging.errors import ImagingError
 from client.predict import PredictSettings, predict_patient, read_command
 from client.prediction import median_months, risk_group
 from client.unfamiliar import warnings_for
@@ -287,6 +289,12 @@ def test_the_command_predicts(model: Path, patient: Path, tmp_path: Path) -> Non
     assert "synthetic" in done.stdout
     assert json.loads((out / "prediction.json").read_text())["mvi_probability"] > 0
     assert {path.name for path in tmp_path.iterdir()} == {out.name}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o600}
+
+
+def test_a_patient_that_is_not_there_is_named(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImagingError, match="no such folder"):
+        predict_patient(PredictSettings(model, tmp_path / "nobody", tmp_path / "out"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -339,6 +339,18 @@ def test_what_is_wrong_at_home_is_named(
     found = findings(spoil(site))
     assert found[subject].verdict == "bad"
     assert todo in found[subject].todo
+
+
+@pytest.mark.parametrize(
+    ("role", "least", "verdict"),
+    [("external", 2, "good"), ("training", 2, "warning"), ("training", 3, "bad")],
+)
+def test_a_site_of_whom_too_few_would_train_is_warned(
+    site: SiteFile, role: Literal["training", "external"], least: int, verdict: str
+) -> None:
+    """Of two patients each trains with a chance of 192 in 308: both do in 39% of studies."""
+    policy = replace(site.policy, role=role, min_training_patients=least)
+    assert findings(replace(site, policy=policy))["patients"].verdict == verdict
 
 
 def test_folders_that_others_can_look_into_are_named(site: SiteFile) -> None:

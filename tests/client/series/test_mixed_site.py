@@ -9,13 +9,13 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from client.cohort import PreparedSite, SiteFolderError
+from client.cohort import PreparedSite, SiteFolderError, build_roi
 from client.evidence.reasons import reason_code
 from client.imaging.cache import load_roi
 from client.series.choose import Choice
 from client.series.patient import ChoiceStore
 from client.series.rows import write_series
-from tests.client.patients import GOOD_ROW, prepare, write_clinical
+from tests.client.patients import GOOD_ROW, SMALL, prepare, write_clinical, write_patient
 from tests.client.series.mixed_folder import ARTERIAL, DELAYED, NAMELESS, PORTAL, TRIPHASIC, write
 
 # Written into every header field that may name a person.
@@ -59,6 +59,28 @@ def test_mixed_folders_are_prepared_like_the_contracts(site: Path) -> None:
     assert prepare(plain).series == ()
 
 
+def test_links_to_folders_of_an_archive_are_followed(site: Path) -> None:
+    """Also one that leads back to where it lies."""
+    expected = prepare(site)
+    archive = site.parent / "archive"
+    shutil.move(site / "a" / "DICOM", archive)
+    (site / "a" / "DICOM").symlink_to(archive)
+    (archive / "again").symlink_to(archive)
+    found = prepare(site)
+    assert found.cases == expected.cases
+    assert found.series == expected.series
+
+
+def test_a_volume_of_another_name_is_told_beside_dicom(site: Path) -> None:
+    shutil.rmtree(site / "a" / "DICOM" / "ST1" / "SE1")
+    shutil.copy(site / "a" / "mask.nii.gz", site / "a" / "ART.nii.gz")
+    prepared = prepare(site)
+    assert prepared.cases[0].present == (False, True, True)
+    told = {row.reason for row in prepared.set_aside if row.file == "a/."}
+    assert any("a volume that is no DICOM is not looked at: a phase is called" in r for r in told)
+    assert "ART" not in str(prepared.set_aside)
+
+
 def test_a_phase_that_is_not_sure_is_told(site: Path) -> None:
     shutil.rmtree(site / "a")
     write(site / "a", replace(ARTERIAL, seen="portal_venous"), PORTAL, DELAYED)
@@ -95,6 +117,24 @@ def test_what_a_person_names_is_used_again_and_again(site: Path) -> None:
         assert prepared.cases[1] == first.cases[1]
     (site / "phases.csv").unlink()
     assert prepare(site) == first
+
+
+def test_a_prediction_takes_what_a_person_named(site: Path) -> None:
+    number = series_of(prepare(site), "a", 2)
+    name_by_hand(site, f"a,arterial,{number}", "a,portal_venous,none")
+    alone = build_roi(site / "a", SMALL)[0]
+    kept = load_roi(prepare(site).cases[0].roi_path)
+    assert kept.present.tolist() == alone.present.tolist() == [True, False, True]
+    assert (kept.phases == alone.phases).all()
+
+
+def test_what_a_person_names_where_phases_have_their_own_names_is_told(site: Path) -> None:
+    write_patient(site / "c")
+    write_clinical(site, dict.fromkeys(("a", "b", "c"), GOOD_ROW))
+    name_by_hand(site, "c,delayed,none")
+    (row,) = prepare(site).set_aside
+    assert (row.patient_id, row.file) == ("c", "phases.csv")
+    assert "lie under their own names" in row.reason
 
 
 def test_what_a_person_names_and_is_not_there_is_told(site: Path) -> None:
