@@ -23,7 +23,7 @@ LAST_STEP_ALONE = [
     replace(PLAN, optimisation=OptimisationSettings(own_ridge=10.0)),
     replace(PLAN, optimisation=OptimisationSettings(shared_ridge=5.0, final_learning_rate=2.0)),
     replace(PLAN, optimisation=OptimisationSettings(weight_decay=2000.0)),
-    replace(PLAN, algorithm=AlgorithmSettings(proximal_mu=1.0)),
+    replace(PLAN, algorithm=AlgorithmSettings(proximal_mu=1.5)),
 ]
 WIDER = replace(PLAN, loss=LossSettings(mvi_weight=0.1))
 
