@@ -85,14 +85,14 @@ class _Task:
 class _Prepared:
     """What a worker returns: the region's file or nothing, and what went wrong on the way.
 
-    `content` is a digest of the region's voxels.
+    `content` has a digest of each phase's voxels in the region.
     """
 
     roi_path: Path | None
     present: tuple[bool, ...]
     problems: cache.Problems
     digest: str | None
-    content: str | None = None
+    content: tuple[str, ...] = ()
     series: tuple[SeriesRow, ...] = ()
     fresh: bool = False
 
@@ -270,11 +270,10 @@ def _prepare_or_raise(task: _Task) -> _Prepared:
     return _Prepared(path, present, problems, digest, _content(roi), rows, fresh)
 
 
-def _content(roi: Roi) -> str:
-    """Return what only the same images give: the files beside them may differ."""
-    voxels = hashlib.blake2b(roi.phases.tobytes(), digest_size=16)
-    voxels.update(roi.mask.tobytes())
-    return voxels.hexdigest()
+def _content(roi: Roi) -> tuple[str, ...]:
+    """Return what only the same images give: other phases, files and the outline may differ."""
+    phases = roi.phases[roi.present > 0]
+    return tuple(hashlib.blake2b(phase.tobytes(), digest_size=16).hexdigest() for phase in phases)
 
 
 def _choice_store(task: _Task) -> ChoiceStore:
@@ -306,15 +305,17 @@ def _refused(reason: str, file: Path, folder: Path) -> _Prepared:
 
 
 def _doubles(results: Mapping[str, _Prepared], table: ClinicalTable) -> dict[str, str]:
-    """Return whom to set aside since another has the same images, voxel by voxel, and why.
+    """Return whom to set aside since another has an image of theirs, voxel by voxel, and why.
 
     One person who trains and is judged too makes a model look better than it is. The first of
     them stays where all have the same labels; elsewhere nobody knows whose these are.
     """
+    owners: dict[str, str] = {}
     sharing: dict[str, list[str]] = defaultdict(list)
     for patient, result in results.items():
-        if result.content is not None:
-            sharing[result.content].append(patient)
+        first = next((owners[image] for image in result.content if image in owners), patient)
+        owners |= dict.fromkeys(result.content, first)
+        sharing[first].append(patient)
     doubles = {}
     for patients in sharing.values():
         alike = len({table.rows[patient].labels for patient in patients}) == 1

@@ -129,6 +129,22 @@ def test_one_persons_images_are_used_once(site: Path, stray: bool) -> None:
         assert reason_code(row.reason) == "ambiguous"
 
 
+def test_one_image_of_another_is_enough(site: Path) -> None:
+    """A second folder with fewer phases, another outline and another scan is still one person's."""
+    shutil.copytree(site / "bad", site / "twin")
+    (site / "twin" / "arterial.nii.gz").unlink()
+    shutil.copy(site / "good" / "delayed.nii.gz", site / "twin")
+    labels = label_array()
+    labels[-5, 3, 3] = 0
+    sitk.WriteImage(as_image(labels), str(site / "twin" / "mask.nii.gz"))
+    (site / "good" / "delayed.nii.gz").unlink()
+    write_clinical(site, dict.fromkeys(("bad", "good", "twin"), GOOD_ROW))
+    prepared = prepare(site)
+    assert [case.patient_id for case in prepared.cases] == ["bad", "good"]
+    (row,) = prepared.set_aside
+    assert row.reason == "has the images of bad: leave one of the two"
+
+
 def test_nobody_knows_whose_images_they_are_where_labels_differ(site: Path) -> None:
     shutil.copytree(site / "bad", site / "twin")
     write_clinical(site, {"bad": GOOD_ROW, "good": GOOD_ROW, "twin": "0,10.5,1,22,0"})

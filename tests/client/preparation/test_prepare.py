@@ -64,8 +64,8 @@ def folder(tmp_path: Path) -> Path:
     rows = {"good": GOOD_ROW, "part": "0,,,22,0", "bare": GOOD_ROW, "mixed": "1,,,,"}
     write_clinical(site, rows)
     write_patient(site / "good")
-    write_patient(site / "part", phases=["arterial", "portal_venous"])
-    write_patient(site / "bare")
+    write_patient(site / "part", phases=["arterial", "portal_venous"], seed=1)
+    write_patient(site / "bare", seed=2)
     (site / "bare" / "mask.nii.gz").unlink()
     unsure = Series("other", "Abdomen 3.0", "unclear", "101500", 8)
     write(site / "mixed", ARTERIAL, PORTAL, replace(DELAYED, seen="portal_venous"), unsure)
