@@ -120,9 +120,8 @@ def _read_lines(
             refused[""] = f"row {number} has no patient_id"
         elif counts[patient] > 1:
             refused[patient] = "several rows for one patient: leave one"
-        elif any(line[len(header) :]):
-            # Cells beyond the header: a decimal comma without quotes shifts all that follow.
-            refused[patient] = f"row {number} has more cells than the header: a decimal comma?"
+        elif (reason := shifted(number, header, line)) is not None:
+            refused[patient] = reason
         else:
             cells = [*line, *[""] * len(header)]
             rows[patient] = dict(zip(header, cells, strict=False))
@@ -131,6 +130,21 @@ def _read_lines(
         logger.warning("%s: %s %s", FILE, column, reason)
     read = {name: _read_row(row, misread, clinical_variables) for name, row in rows.items()}
     return ClinicalTable(read, dict(sorted(refused.items())))
+
+
+def shifted(number: int, header: Sequence[str], line: Sequence[str]) -> str | None:
+    """Return why a row's cells may not lie below their names, or None.
+
+    A decimal comma without quotes shifts all that follow. Blank cells at the end prove nothing:
+    they are what is left where the last columns were blank.
+    """
+    named = max((place for place, name in enumerate(header, start=1) if name), default=0)
+    if len(line) <= len(header) and not any(line[named:]):
+        return None
+    return (
+        f"row {number} has more cells than the header: a decimal comma? Where all rows end with"
+        " blank cells, let the header end with as many"
+    )
 
 
 def _misread_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -67,20 +67,20 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
             f"the table has no column {', '.join(absent)}; it has {', '.join(table.columns)}"
         )
     dropped: list[Dropped] = []
-    counts = Counter(row[mapping.patient_id] for row in table.rows)
+    counts = Counter(row.cells[mapping.patient_id] for row in table.rows)
     decimals = {
-        survival.time: mapping.decimal or decimal_of(row[survival.time] for row in table.rows)
+        survival.time: mapping.decimal or decimal_of(row.cells[survival.time] for row in table.rows)
         for survival in (mapping.rfs, mapping.os)
         if survival is not None
     }
     rows = []
-    for number, source in enumerate(table.rows, start=2):
-        patient = source[mapping.patient_id]
-        reason = _patient_problem(patient, counts[patient], number)
+    for source in table.rows:
+        patient = source.cells[mapping.patient_id]
+        reason = _patient_problem(patient, counts[patient], source.number) or source.problem
         if reason is not None:
             dropped.append(Dropped(patient, mapping.patient_id, reason))
         else:
-            rows.append(_row(source, mapping, decimals, dropped))
+            rows.append(_row(source.cells, mapping, decimals, dropped))
     return Converted(
         rows=tuple(rows),
         mapped=_mapped(mapping),

@@ -89,17 +89,28 @@ def test_a_doubled_patient_is_refused_alone(tmp_path: Path) -> None:
     assert "several rows" in table.refused["a"]
 
 
-def test_a_comma_at_the_end_of_rows_shifts_nothing(tmp_path: Path) -> None:
-    table = read_clinical(write(tmp_path, HEADER + "a,1,10,1,20,0,\nb,0,5,0,6,1,\n"))
+def test_blank_cells_at_the_end_lie_below_blank_ones_of_the_header(tmp_path: Path) -> None:
+    header = HEADER.strip() + ",,\n"
+    rows = "a,1,10,1,20,0,\nb,0,5,0,6,1,,\nc,1,10,5,1,20,0,\n"
+    table = read_clinical(write(tmp_path, header + rows))
     assert table.rows["a"].labels == Labels(True, Survival(10.0, True), Survival(20.0, False))
-    assert table.refused == {}
+    assert set(table.rows) == {"a", "b"}
+    assert table.refused["c"].startswith("row 4 has more cells than the header")
 
 
-def test_a_row_with_more_cells_than_the_header_is_refused_alone(tmp_path: Path) -> None:
-    """10,5 for 10.5 would make the event 5 and shift all that follows."""
-    table = read_clinical(write(tmp_path, HEADER + "a,1,10,5,1,20,0\nb,1,10,1,20,0\n"))
+@pytest.mark.parametrize("row", ["a,1,10,5,1,20,0", "a,1,10,1,0,,", "a,1,,,24,1,0"])
+def test_a_row_with_more_cells_than_the_header_is_refused_alone(tmp_path: Path, row: str) -> None:
+    """10,5 for 10.5 would make the event 5 and shift all that follows; blanks hide a shift."""
+    table = read_clinical(write(tmp_path, HEADER + f"{row}\nb,1,10,1,20,0\n"))
     assert set(table.rows) == {"b"}
-    assert table.refused["a"] == "row 2 has more cells than the header: a decimal comma?"
+    assert table.refused["a"].startswith("row 2 has more cells than the header: a decimal comma?")
+
+
+def test_a_shift_into_a_blank_note_is_refused(tmp_path: Path) -> None:
+    """24,1 months and alive would be read as dead after 24."""
+    table = read_clinical(write(tmp_path, HEADER.strip() + ",note\na,0,20,0,24,1,0,\n"))
+    assert table.rows == {}
+    assert list(table.refused) == ["a"]
 
 
 def test_cells_missing_at_the_end_are_unknown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,94 @@ def test_a_workbook_reads_like_its_text(tmp_path: Path) -> None:
     texts = [(tmp_path / s / "clinical.csv").read_text() for s in ("site", "other")]
     assert texts[0] == texts[1]
     assert plain["source"] == "sheet.csv"
+
+
+def test_a_row_that_a_decimal_comma_shifts_is_left_out(tmp_path: Path) -> None:
+    """24,1 months and alive would be read as dead after 24."""
+    mapping = write_mapping(tmp_path)
+    account = bring(tmp_path, "id,note,OS,dead", "a,,24,1,0", "", "b,,12,1", mapping=mapping)
+    (row,) = read_clinical(tmp_path / "site" / "clinical.csv").rows.items()
+    assert row[0] == "b"
+    (dropped,) = account["dropped"]
+    assert (dropped["patient_id"], dropped["column"]) == ("a", "id")
+    assert dropped["reason"].startswith("row 2 has more cells than the header: a decimal comma?")
+
+
+def test_a_row_is_told_by_its_number_in_the_table(tmp_path: Path) -> None:
+    account = bring(tmp_path, "", "id;OS;dead", ";;", "", ";24;1", mapping=write_mapping(tmp_path))
+    assert [one["reason"] for one in account["dropped"]] == ["row 5 names no patient"]
+
+
+def test_a_first_row_may_tell_the_separator(tmp_path: Path) -> None:
+    lines = ("sep=;", "id;OS;dead;a, b, c, d", "a;24,5;0;", ";12;1;")
+    account = bring(tmp_path, *lines, mapping=write_mapping(tmp_path))
+    (row,) = read_clinical(tmp_path / "site" / "clinical.csv").rows.values()
+    assert row.labels.os == Survival(24.5, False)
+    assert [one["reason"] for one in account["dropped"]] == ["row 4 names no patient"]
+
+
+@pytest.mark.parametrize("mark", ["\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_a_mark_inside_a_cell_ends_no_row(tmp_path: Path, mark: str) -> None:
+    lines = ("id;note;OS;dead", f"a;removed{mark}segment 7;24;0", "b;;12;1")
+    bring(tmp_path, *lines, mapping=write_mapping(tmp_path))
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    assert [row.labels.os for row in rows.values()] == [Survival(24, False), Survival(12, True)]
+
+
+def write_book(path: Path, *lines: list[Any], change: tuple[str, str] | None = None) -> None:
+    """Write a workbook, as another program does where `change` is what it writes in its sheet."""
+    book = openpyxl.Workbook()
+    for line in lines:
+        book.active.append(line)  # type: ignore[union-attr]
+    book.save(path)
+    if change is not None:
+        with zipfile.ZipFile(path) as packed:
+            parts = {name: packed.read(name).decode() for name in packed.namelist()}
+        sheet = "xl/worksheets/sheet1.xml"
+        assert change[0] in parts[sheet]
+        parts[sheet] = parts[sheet].replace(*change)
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, text in parts.items():
+                packed.writestr(name, text)
+
+
+def bring_book(tmp_path: Path, *lines: list[Any], change: tuple[str, str]) -> list[Survival | None]:
+    write_book(tmp_path / "sheet.xlsx", *lines, change=change)
+    import_table(
+        ImportSettings(tmp_path / "site", write_mapping(tmp_path), tmp_path / "sheet.xlsx")
+    )
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    return [row.labels.os for row in rows.values()]
+
+
+def test_a_workbook_that_tells_a_wrong_size_is_read_whole(tmp_path: Path) -> None:
+    lines: list[list[Any]] = [["id", "OS", "dead"], ["a", 24, 0], ["b", 12, 1, None, "a note"]]
+    change = ('<dimension ref="A1:E3" />', '<dimension ref="A1:B2" />')
+    assert bring_book(tmp_path, *lines, change=change) == [Survival(24, False), Survival(12, True)]
+
+
+def test_a_formula_that_was_never_calculated_is_told(tmp_path: Path) -> None:
+    lines: list[list[Any]] = [["id", "OS", "dead"], ["a", "=12*2", 0], ["b", "=6*2", 1]]
+    with pytest.raises(SiteFolderError, match="2 formulas without a value, the first in B2: open"):
+        bring_book(tmp_path, *lines, change=("dimension", "dimension"))
+
+
+def test_a_formula_with_its_value_or_an_empty_text_is_read(tmp_path: Path) -> None:
+    lines: list[list[Any]] = [["id", "OS", "dead"], ["a", 24, "=1-1"], ["b", None, None]]
+    change = ('<c r="C2"><f>1-1</f><v /></c>', '<c r="C2"><f>1-1</f><v>0</v></c>')
+    assert bring_book(tmp_path, *lines, change=change) == [Survival(24, False), None]
+    other = tmp_path / "other"
+    other.mkdir()
+    change = (change[0], '<c r="C2" t="str"><f>1-1</f><v></v></c>')
+    assert bring_book(other, *lines, change=change) == [None, None]
+
+
+def write_mapping(folder: Path, **values: Any) -> Path:
+    """Write a mapping of overall survival in months; return its file."""
+    survival = {"time": "OS", "unit": "months", "event": "dead"}
+    file = folder / "mapping.yaml"
+    OmegaConf.save({"title": "t", "patient_id": "id", "os": survival} | values, file)
+    return file
 
 
 def survival_in_days(
