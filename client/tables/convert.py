@@ -3,13 +3,20 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from client.clinical import COLUMNS, FILE, UNKNOWN, SiteFolderError
 from client.command import writing_into
-from client.tables.mapping import MONTHS, BinaryColumn, SurvivalColumns, TableMapping
+from client.tables.mapping import (
+    MONTHS,
+    BinaryColumn,
+    SurvivalColumns,
+    TableMapping,
+    code_of,
+    codes_of,
+)
 from client.tables.numbers import AmbiguousNumberError, Decimal, decimal_of, read_number
 from client.tables.spreadsheet import Spreadsheet
 
@@ -134,7 +141,7 @@ def _row(
 ) -> dict[str, str]:
     patient = source[mapping.patient_id]
     row = dict.fromkeys(COLUMNS, "") | {"patient_id": patient}
-    unknown = UNKNOWN | {_code(code) for code in mapping.missing}
+    unknown = UNKNOWN | codes_of(mapping.missing)
     if mapping.mvi is not None:
         told = _binary(source[mapping.mvi.column], mapping.mvi, unknown)
         if isinstance(told, str):
@@ -154,13 +161,13 @@ def _row(
 
 def _binary(text: str, column: BinaryColumn, unknown: frozenset[str]) -> bool | str | None:
     """Return what a cell says; text is why it was not taken over."""
-    code = _code(text)
-    if code in _codes(column.positive):
+    code = code_of(text)
+    if code in codes_of(column.positive):
         return True
-    if code in _codes(column.negative):
+    if code in codes_of(column.negative):
         return False
     for told, reason in column.dropped.items():
-        if code == _code(told):
+        if code == code_of(told):
             return reason
     return None if code in unknown else "a code that the mapping does not name"
 
@@ -171,14 +178,14 @@ def _survival(
     unknown: frozenset[str],
     decimal: Decimal | None,
 ) -> tuple[float, bool] | str | None:
-    time, event = source[columns.time], source[columns.event]
-    missing = [_code(time) in unknown, _code(event) in unknown]
-    if all(missing):
+    time, event = source[columns.time], code_of(source[columns.event])
+    happened, censored = codes_of(columns.happened), codes_of(columns.censored)
+    no_time = _no_time(time, unknown, columns)
+    if no_time and event in unknown:
         return None
-    if any(missing):
+    if no_time or event in unknown - happened - censored:
         return "one of time and event is missing, so the pair is unknown"
-    happened = _code(event) in _codes(columns.happened)
-    if not happened and _code(event) not in _codes(columns.censored):
+    if event not in happened | censored:
         return "the event has a code that the mapping does not name"
     try:
         number = read_number(time, decimal)
@@ -186,19 +193,14 @@ def _survival(
         return 'a comma or point before three digits: give decimal: "," or "." in the mapping'
     if number is None or not 0 < number < float("inf"):
         return f"a time must be a number of {columns.unit} > 0"
-    return number * MONTHS[columns.unit], happened
+    return number * MONTHS[columns.unit], event in happened
 
 
-def _codes(codes: Sequence[str]) -> set[str]:
-    return {_code(code) for code in codes}
-
-
-def _code(text: str) -> str:
-    """Return a code without case, and a whole number without its decimals."""
-    number = read_number(text, ".")
-    if number is not None and number == number and abs(number) < 1e9 and number == int(number):
-        return str(int(number))
-    return text.strip().lower()
+def _no_time(text: str, unknown: frozenset[str], columns: SurvivalColumns) -> bool:
+    """Return whether a time is missing; of numbers, only the pair's own codes say so."""
+    code = code_of(text)
+    word = code in UNKNOWN or (code in unknown and read_number(code, ".") is None)
+    return word or code in codes_of(columns.missing)
 
 
 def _mapped(mapping: TableMapping) -> dict[str, str]:

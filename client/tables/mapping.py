@@ -4,8 +4,9 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from client.tables.numbers import Decimal
+from client.tables.numbers import Decimal, read_number
 from shared.config import ConfigurationError, build
 
 Unit = Literal["days", "weeks", "months", "years"]
@@ -48,6 +49,11 @@ class BinaryColumn:
         Codes that mean something else, each with its reason: the patient's label is unknown.
     note : str
         Written down beside what was mapped.
+
+    Raises
+    ------
+    ValueError
+        A code has two meanings.
     """
 
     column: str
@@ -55,6 +61,9 @@ class BinaryColumn:
     negative: tuple[str, ...]
     dropped: dict[str, str] = field(default_factory=dict)
     note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_codes(positive=self.positive, negative=self.negative, dropped=tuple(self.dropped))
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,14 @@ class SurvivalColumns:
     event : str
     happened, censored : tuple of str
         Codes of the event column.
+    missing : tuple of str
+        Numbers of the time column that mean unknown.
     note : str
+
+    Raises
+    ------
+    ValueError
+        A code has two meanings.
     """
 
     time: str
@@ -76,7 +92,11 @@ class SurvivalColumns:
     event: str
     happened: tuple[str, ...] = ("1",)
     censored: tuple[str, ...] = ("0",)
+    missing: tuple[str, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_codes(happened=self.happened, censored=self.censored)
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,8 @@ class TableMapping:
     mvi : BinaryColumn or None
     rfs, os : SurvivalColumns or None
     missing : tuple of str
-        Codes for unknown, beside those that ``clinical.csv`` knows.
+        Codes for unknown, beside those that ``clinical.csv`` knows; one that a label names has that
+        meaning there. A number is no time for that: 99 may be months.
     decimal : str or None
         ``"."`` or ``","``: how to read 1.095 or 1,095 where the rest of its column does not tell
         thousands from decimals; by default such a time is left out.
@@ -137,6 +158,29 @@ class TableMapping:
         for survival in (self.rfs, self.os):
             if survival is not None:
                 yield from (survival.time, survival.event)
+
+
+def code_of(text: str) -> str:
+    """Return a code without case, and a whole number without its decimals."""
+    number = read_number(text, ".")
+    if number is not None and number == number and abs(number) < 1e9 and number == int(number):
+        return str(int(number))
+    return text.strip().lower()
+
+
+def codes_of(texts: Iterable[str]) -> frozenset[str]:
+    """Return codes as `code_of` has them."""
+    return frozenset(map(code_of, texts))
+
+
+def _check_codes(**meanings: tuple[str, ...]) -> None:
+    for (one, codes), (other, others) in combinations(meanings.items(), 2):
+        both = sorted(codes_of(codes) & codes_of(others))
+        if both:
+            raise ValueError(
+                f"{', '.join(map(repr, both))} under both {one} and {other}: a code has one meaning"
+                f" ({one} is {list(codes)}, {other} is {list(others)})"
+            )
 
 
 def _check_mvi(mvi: BinaryColumn) -> None:

@@ -198,6 +198,60 @@ def write_mapping(folder: Path, **values: Any) -> Path:
     return file
 
 
+def bring_survival(
+    tmp_path: Path, *lines: str, missing: tuple[str, ...] = (), **values: Any
+) -> list[Survival | None]:
+    """Import overall survival in months with values of its columns."""
+    columns = {"time": "OS", "unit": "months", "event": "dead"} | values
+    mapping = write_mapping(tmp_path, os=columns, missing=list(missing))
+    bring(tmp_path, "id;OS;dead", *lines, mapping=mapping)
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    return [row.labels.os for row in rows.values()]
+
+
+@pytest.mark.parametrize("code", ["none", "-", "NA", "n.b."])
+def test_a_code_that_the_mapping_names_is_not_unknown(tmp_path: Path, code: str) -> None:
+    lines = (f"a;24;{code}", "b;12;1", f"c;-;{code}", "d;9;?")
+    found = bring_survival(tmp_path, *lines, censored=[code], missing=("n.b.",))
+    assert found == [Survival(24, False), Survival(12, True), None, None]
+
+
+def test_a_number_among_the_codes_for_unknown_is_a_time_all_the_same(tmp_path: Path) -> None:
+    lines = ("a;99;1", "b;n.b.;1", "c;12;99", "d;98;1")
+    found = bring_survival(tmp_path, *lines, missing=("99", "n.b."))
+    assert found == [Survival(99, True), None, None, Survival(98, True)]
+
+
+def test_a_time_that_means_unknown_is_told_by_its_pair(tmp_path: Path) -> None:
+    mapping = write_mapping(
+        tmp_path, os={"time": "OS", "unit": "months", "event": "dead", "missing": ["99"]}
+    )
+    bring(tmp_path, "id;OS;dead", "a;99;1", "b;99.0;0", "c;98;1", mapping=mapping)
+    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
+    assert [row.labels.os for row in rows.values()] == [None, None, Survival(98, True)]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ({"os": {"censored": ["1.0"]}}, "'1' under both happened and censored"),
+        ({"os": {"happened": ["Yes"], "censored": ["yes "]}}, "'yes' under both"),
+        ({"mvi": {"positive": ["1", "0"], "negative": ["0"]}}, "'0' under both positive and neg"),
+        (
+            {"mvi": {"positive": ["1"], "negative": ["0"], "dropped": {"1": "why"}}},
+            "'1' under both positive and dropped",
+        ),
+    ],
+)
+def test_a_code_with_two_meanings_is_refused(
+    tmp_path: Path, label: dict[str, Any], message: str
+) -> None:
+    columns = {"os": {"time": "OS", "unit": "months", "event": "dead"}, "mvi": {"column": "MVI"}}
+    values = {name: columns[name] | codes for name, codes in label.items()}
+    with pytest.raises(ConfigurationError, match=message):
+        read_mapping(write_mapping(tmp_path, **values))
+
+
 def survival_in_days(
     tmp_path: Path, *times: str, decimal: str | None = None
 ) -> tuple[list[float | None], set[str]]:
