@@ -4,7 +4,7 @@ import csv
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ _OTHER_HALF |= {months: event for event, months in _OTHER_HALF.items()}
 _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
 # Nobody is followed for fifty years after treatment for liver cancer; and where more than a tenth
 # of a column lies beyond twenty, it is in days.
-_MOST_MONTHS = 600.0
+MOST_MONTHS = 600.0
 _LONG_MONTHS, _MOST_LONG = 240.0, 0.1
 
 # A patient's known clinical variables by their columns' names.
@@ -150,22 +150,28 @@ def shifted(number: int, header: Sequence[str], line: Sequence[str]) -> str | No
 def _misread_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the columns whose cells mean something else than they say, and what.
 
-    Cell by cell they would pass: where 1 and 2 stand for no and yes, every 1 is an event.
+    Cell by cell they would pass: where 1 and 2 stand for no and yes, every 1 is an event. A 0
+    does not prove otherwise: it may be a slip.
     """
     misread = {}
     for column in ("mvi", *(f"{task}_event" for task in SURVIVAL_TASKS)):
-        found = {_BINARY.get(row[column], row[column]) for row in rows}
-        if False not in found and found & {"2", "2.0"}:
-            misread[column] = "has 2 and no 0: it must be 0 for no and 1 for yes"
+        found = {row[column] for row in rows}
+        if found & {"2", "2.0"}:
+            misread[column] = "has 2: it must be 0 for no and 1 for yes"
     for column in (f"{task}_months" for task in SURVIVAL_TASKS):
-        months = [value for row in rows if math.isfinite(value := _float(row[column]))]
-        long = sum(value > _LONG_MONTHS for value in months)
-        if long > max(1, _MOST_LONG * len(months)):
-            misread[column] = (
-                f"has {long} of {len(months)} times beyond {_LONG_MONTHS:.0f}: days? It must be in"
-                " months"
-            )
+        told = too_long([_float(row[column]) for row in rows])
+        if told is not None:
+            misread[column] = f"{told}: days? It must be in months"
     return misread
+
+
+def too_long(times: Iterable[float]) -> str | None:
+    """Return what tells that a column's times are not months, or None where they may be."""
+    found = [time for time in times if math.isfinite(time)]
+    long = sum(time > _LONG_MONTHS for time in found)
+    if long <= max(1, _MOST_LONG * len(found)):
+        return None
+    return f"has {long} of {len(found)} times beyond {_LONG_MONTHS:.0f}"
 
 
 def _read_row(
@@ -206,9 +212,9 @@ def _survival(task: SurvivalTask, row: Mapping[str, str], problems: list[str]) -
     if event is None:
         return None
     months = _float(months_text)
-    if not 0 < months <= _MOST_MONTHS:
+    if not 0 < months <= MOST_MONTHS:
         problems.append(
-            f"{task}_months must be a number > 0 and at most {_MOST_MONTHS:.0f}, so {task} is"
+            f"{task}_months must be a number > 0 and at most {MOST_MONTHS:.0f}, so {task} is"
             " unknown"
         )
         return None

@@ -62,10 +62,18 @@ def test_a_column_coded_one_and_two_is_unknown(tmp_path: Path) -> None:
     table = read_clinical(write(tmp_path, HEADER + rows)).rows
     assert table["a"].labels == Labels(None, Survival(10.0, True), None)
     assert table["a"].problems == tuple(
-        f"{column} has 2 and no 0: it must be 0 for no and 1 for yes, so it is unknown"
+        f"{column} has 2: it must be 0 for no and 1 for yes, so it is unknown"
         for column in ("mvi", "os_event")
     )
     assert {len(row.problems) for row in table.values()} == {2}
+
+
+def test_a_stray_zero_does_not_make_one_and_two_no_and_yes(tmp_path: Path) -> None:
+    rows = "a,1,10,1,,\nb,1,5,2,,\nc,1,7,2,,\nd,1,7,0,,\n"
+    table = read_clinical(write(tmp_path, HEADER + rows)).rows
+    assert [row.labels for row in table.values()] == [Labels(True, None, None)] * 4
+    told = "rfs_event has 2: it must be 0 for no and 1 for yes, so it is unknown"
+    assert {row.problems for row in table.values()} == {(told,)}
 
 
 def test_times_in_days_are_unknown(tmp_path: Path) -> None:
