@@ -2,12 +2,13 @@
 
 import csv
 import json
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from client.clinical import COLUMNS, FILE, UNKNOWN, SiteFolderError
+from client.clinical import COLUMNS, FILE, MOST_MONTHS, UNKNOWN, SiteFolderError, too_long
 from client.command import writing_into
 from client.tables.mapping import (
     MONTHS,
@@ -60,6 +61,14 @@ class Converted:
     never: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Times:
+    """How a column of times is read: its decimal mark, and why none of it can be used."""
+
+    decimal: Decimal | None
+    misread: str | None
+
+
 def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
     """Bring a table to the contract's columns.
 
@@ -75,8 +84,9 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
         )
     dropped: list[Dropped] = []
     counts = Counter(row.cells[mapping.patient_id] for row in table.rows)
-    decimals = {
-        survival.time: mapping.decimal or decimal_of(row.cells[survival.time] for row in table.rows)
+    sound = [row.cells for row in table.rows if row.problem is None]
+    times = {
+        survival.time: _times(sound, survival, mapping.decimal)
         for survival in (mapping.rfs, mapping.os)
         if survival is not None
     }
@@ -87,7 +97,7 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
         if reason is not None:
             dropped.append(Dropped(patient, mapping.patient_id, reason))
         else:
-            rows.append(_row(source.cells, mapping, decimals, dropped))
+            rows.append(_row(source.cells, mapping, times, dropped))
     return Converted(
         rows=tuple(rows),
         mapped=_mapped(mapping),
@@ -136,7 +146,7 @@ def _patient_problem(patient: str, rows: int, number: int) -> str | None:
 def _row(
     source: dict[str, str],
     mapping: TableMapping,
-    decimals: Mapping[str, Decimal | None],
+    times: Mapping[str, _Times],
     dropped: list[Dropped],
 ) -> dict[str, str]:
     patient = source[mapping.patient_id]
@@ -151,7 +161,7 @@ def _row(
     for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
         if survival is None:
             continue
-        pair = _survival(source, survival, unknown, decimals[survival.time])
+        pair = _survival(source, survival, unknown, times[survival.time])
         if isinstance(pair, str):
             dropped.append(Dropped(patient, survival.time, pair))
         elif pair is not None:
@@ -176,7 +186,7 @@ def _survival(
     source: dict[str, str],
     columns: SurvivalColumns,
     unknown: frozenset[str],
-    decimal: Decimal | None,
+    times: _Times,
 ) -> tuple[float, bool] | str | None:
     time, event = source[columns.time], code_of(source[columns.event])
     happened, censored = codes_of(columns.happened), codes_of(columns.censored)
@@ -187,20 +197,47 @@ def _survival(
         return "one of time and event is missing, so the pair is unknown"
     if event not in happened | censored:
         return "the event has a code that the mapping does not name"
+    if times.misread is not None:
+        return times.misread
     try:
-        number = read_number(time, decimal)
+        number = read_number(time, times.decimal)
     except AmbiguousNumberError:
         return 'a comma or point before three digits: give decimal: "," or "." in the mapping'
-    if number is None or not 0 < number < float("inf"):
-        return f"a time must be a number of {columns.unit} > 0"
-    return number * MONTHS[columns.unit], event in happened
+    months = None if number is None else number * MONTHS[columns.unit]
+    if months is None or not 0 < months <= MOST_MONTHS:
+        return f"a time must be a number of {columns.unit} > 0 and at most {MOST_MONTHS:.0f} months"
+    return months, event in happened
+
+
+def _times(
+    rows: Sequence[Mapping[str, str]], columns: SurvivalColumns, decimal: Decimal | None
+) -> _Times:
+    cells = [row[columns.time] for row in rows]
+    decimal = decimal or decimal_of(cells)
+    told = too_long(_months(cell, columns, decimal) for cell in cells)
+    if told is None:
+        return _Times(decimal, None)
+    return _Times(decimal, f"the column {told} months: is it in {columns.unit}? None of it is used")
+
+
+def _months(text: str, columns: SurvivalColumns, decimal: Decimal | None) -> float:
+    """Return a time in months; NaN where it is none, or missing."""
+    try:
+        number = None if _is_missing(text, columns) else read_number(text, decimal)
+    except AmbiguousNumberError:
+        number = None
+    return math.nan if number is None else number * MONTHS[columns.unit]
 
 
 def _no_time(text: str, unknown: frozenset[str], columns: SurvivalColumns) -> bool:
     """Return whether a time is missing; of numbers, only the pair's own codes say so."""
     code = code_of(text)
     word = code in UNKNOWN or (code in unknown and read_number(code, ".") is None)
-    return word or code in codes_of(columns.missing)
+    return word or _is_missing(text, columns)
+
+
+def _is_missing(text: str, columns: SurvivalColumns) -> bool:
+    return code_of(text) in codes_of(columns.missing)
 
 
 def _mapped(mapping: TableMapping) -> dict[str, str]:

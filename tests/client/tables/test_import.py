@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def test_a_hospitals_sheet_is_brought_over_by_its_mapping(tmp_path: Path) -> Non
 def test_every_cell_that_was_not_taken_is_told(tmp_path: Path) -> None:
     told = {(d["patient_id"], d["column"]): d["reason"] for d in bring(tmp_path, *SHEET)["dropped"]}
     assert told == {
-        ("P3", "OS"): "a time must be a number of months > 0",
+        ("P3", "OS"): "a time must be a number of months > 0 and at most 600 months",
         ("P4", "MVI (Pathologie)"): "a code that the mapping does not name",
         ("P4", "OS"): "one of time and event is missing, so the pair is unknown",
         ("P5", "OS"): "the event has a code that the mapping does not name",
@@ -199,11 +200,11 @@ def write_mapping(folder: Path, **values: Any) -> Path:
 
 
 def bring_survival(
-    tmp_path: Path, *lines: str, missing: tuple[str, ...] = (), **values: Any
+    tmp_path: Path, *lines: str, codes: Sequence[str] = (), **values: Any
 ) -> list[Survival | None]:
-    """Import overall survival in months with values of its columns."""
+    """Import overall survival in months with values of its columns; return it by patient."""
     columns = {"time": "OS", "unit": "months", "event": "dead"} | values
-    mapping = write_mapping(tmp_path, os=columns, missing=list(missing))
+    mapping = write_mapping(tmp_path, os=columns, missing=list(codes))
     bring(tmp_path, "id;OS;dead", *lines, mapping=mapping)
     rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
     return [row.labels.os for row in rows.values()]
@@ -212,23 +213,40 @@ def bring_survival(
 @pytest.mark.parametrize("code", ["none", "-", "NA", "n.b."])
 def test_a_code_that_the_mapping_names_is_not_unknown(tmp_path: Path, code: str) -> None:
     lines = (f"a;24;{code}", "b;12;1", f"c;-;{code}", "d;9;?")
-    found = bring_survival(tmp_path, *lines, censored=[code], missing=("n.b.",))
+    found = bring_survival(tmp_path, *lines, censored=[code], codes=["n.b."])
     assert found == [Survival(24, False), Survival(12, True), None, None]
 
 
 def test_a_number_among_the_codes_for_unknown_is_a_time_all_the_same(tmp_path: Path) -> None:
     lines = ("a;99;1", "b;n.b.;1", "c;12;99", "d;98;1")
-    found = bring_survival(tmp_path, *lines, missing=("99", "n.b."))
+    found = bring_survival(tmp_path, *lines, codes=["99", "n.b."])
     assert found == [Survival(99, True), None, None, Survival(98, True)]
 
 
 def test_a_time_that_means_unknown_is_told_by_its_pair(tmp_path: Path) -> None:
-    mapping = write_mapping(
-        tmp_path, os={"time": "OS", "unit": "months", "event": "dead", "missing": ["99"]}
-    )
-    bring(tmp_path, "id;OS;dead", "a;99;1", "b;99.0;0", "c;98;1", mapping=mapping)
-    rows = read_clinical(tmp_path / "site" / "clinical.csv").rows
-    assert [row.labels.os for row in rows.values()] == [None, None, Survival(98, True)]
+    found = bring_survival(tmp_path, "a;99;1", "b;99.0;0", "c;98;1", missing=["99"])
+    assert found == [None, None, Survival(98, True)]
+
+
+@pytest.mark.parametrize("time", ["1e6", "601", "inf", "0", "-3"])
+def test_a_time_that_nobody_is_followed_for_is_left_out(tmp_path: Path, time: str) -> None:
+    found = bring_survival(tmp_path, f"a;{time};1", "b;200;0", "c;20;0")
+    assert found == [None, Survival(200, False), Survival(20, False)]
+
+
+def test_a_column_in_another_unit_than_the_mapping_says_is_not_used(tmp_path: Path) -> None:
+    assert bring_survival(tmp_path, "a;300;1", "b;450;0", "c;20;0", "d;;") == [None] * 4
+    account = json.loads((tmp_path / "site" / "import.json").read_text())
+    assert {one["reason"] for one in account["dropped"]} == {
+        "the column has 2 of 3 times beyond 240 months: is it in months? None of it is used"
+    }
+    assert account["known"]["os_months"] == 0
+
+
+def test_a_number_for_unknown_times_is_no_long_one(tmp_path: Path) -> None:
+    lines = ("a;999;1", "b;999;0", "c;999;0", "d;20;0")
+    found = bring_survival(tmp_path, *lines, missing=["999"])
+    assert found == [None, None, None, Survival(20, False)]
 
 
 @pytest.mark.parametrize(
