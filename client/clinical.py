@@ -28,6 +28,8 @@ _BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
 # of a column lies beyond twenty, it is in days.
 MOST_MONTHS = 600.0
 _LONG_MONTHS, _MOST_LONG = 240.0, 0.1
+# One of two times may be in whole months, the other not.
+_SAME_MONTHS = 0.5
 
 # A patient's known clinical variables by their columns' names.
 Variables = tuple[tuple[str, float], ...]
@@ -39,11 +41,22 @@ class SiteFolderError(Exception):
 
 @dataclass(frozen=True)
 class ClinicalRow:
-    """One patient's labels and clinical variables, and what had to be left out of them."""
+    """One patient's labels and clinical variables.
+
+    Attributes
+    ----------
+    labels : Labels
+    problems : tuple of str
+        What had to be left out of them.
+    clinical : tuple of (str, float)
+    notes : tuple of str
+        What is used, though it contradicts itself.
+    """
 
     labels: Labels
     problems: tuple[str, ...]
     clinical: Variables = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,7 +198,20 @@ def _read_row(
     labels = Labels(mvi=mvi, rfs=outcomes["rfs"], os=outcomes["os"])
     found = {name: _number(name, row[name], problems) for name in clinical_variables}
     known = tuple((name, value) for name, value in found.items() if value is not None)
-    return ClinicalRow(labels, tuple(problems), known)
+    doubt = contradiction(labels.rfs, labels.os)
+    return ClinicalRow(labels, tuple(problems), known, () if doubt is None else (doubt,))
+
+
+def contradiction(rfs: Survival | None, os: Survival | None) -> str | None:
+    """Return why a patient's recurrence-free and overall survival cannot both be, or None."""
+    if rfs is None or os is None:
+        return None
+    later = rfs.months - os.months
+    if later > _SAME_MONTHS:
+        return "rfs goes on after os ends: at death or the last contact both end"
+    if os.event and not rfs.event and later >= -_SAME_MONTHS:
+        return "rfs is censored at death, which it counts as an event"
+    return None
 
 
 def _number(column: str, text: str, problems: list[str]) -> float | None:

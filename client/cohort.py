@@ -353,6 +353,7 @@ def _collect(
             SetAside(patient, reason, f"{patient}/{file}") for reason, file in result.problems
         ]
         aside += [SetAside(patient, f"used in part: {problem}", FILE) for problem in row.problems]
+        aside += [SetAside(patient, f"used, though {note}", FILE) for note in row.notes]
     aside += [SetAside(patient, reason, FILE) for patient, reason in table.refused.items()]
     for patient in sorted(folders.keys() - table.rows.keys() - table.refused.keys()):
         aside.append(SetAside(patient, f"no row in {FILE}", patient))

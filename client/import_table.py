@@ -66,6 +66,7 @@ def _import_table(site: Path, mapping_file: Path, table: Path) -> list[str]:
     lines += [f"not taken: {column}: {why}" for column, why in converted.never.items()]
     reasons = Counter((one.column, one.reason) for one in converted.dropped)
     lines += [f"dropped: {n} x {column}: {why}" for (column, why), n in reasons.items()]
+    lines += [f"look at: {len(names)} x {why}" for why, names in converted.doubts.items()]
     return lines
 
 

@@ -3,12 +3,20 @@
 import csv
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from client.clinical import COLUMNS, FILE, MOST_MONTHS, UNKNOWN, SiteFolderError, too_long
+from client.clinical import (
+    COLUMNS,
+    FILE,
+    MOST_MONTHS,
+    UNKNOWN,
+    SiteFolderError,
+    contradiction,
+    too_long,
+)
 from client.command import writing_into
 from client.tables.mapping import (
     MONTHS,
@@ -20,6 +28,7 @@ from client.tables.mapping import (
 )
 from client.tables.numbers import AmbiguousNumberError, Decimal, decimal_of, read_number
 from client.tables.spreadsheet import Spreadsheet
+from shared.tasks import Survival, SurvivalTask
 
 ACCOUNT = "import.json"
 _NOT_IN_NAMES = frozenset("/\\\0")
@@ -47,6 +56,8 @@ class Converted:
     known : dict of str to int
         How many patients have each label.
     dropped : tuple of Dropped
+    doubts : dict of str to list of str
+        What was taken over and may be wrong, each with its patients.
     unused : tuple of str
         Columns of the source that no label was made from.
     never : dict of str to str
@@ -57,6 +68,7 @@ class Converted:
     mapped: dict[str, str]
     known: dict[str, int]
     dropped: tuple[Dropped, ...]
+    doubts: dict[str, list[str]]
     unused: tuple[str, ...]
     never: dict[str, str]
 
@@ -87,8 +99,7 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
     sound = [row.cells for row in table.rows if row.problem is None]
     times = {
         survival.time: _times(sound, survival, mapping.decimal)
-        for survival in (mapping.rfs, mapping.os)
-        if survival is not None
+        for survival in mapping.survival().values()
     }
     rows = []
     for source in table.rows:
@@ -103,6 +114,7 @@ def convert(table: Spreadsheet, mapping: TableMapping) -> Converted:
         mapped=_mapped(mapping),
         known={c: sum(row[c] != "" for row in rows) for c in ("mvi", "rfs_months", "os_months")},
         dropped=tuple(dropped),
+        doubts=_doubts(rows, sound, mapping),
         unused=tuple(column for column in table.columns if column not in set(mapping.columns())),
         never={column: why for column, why in mapping.never.items() if column in table.columns},
     )
@@ -158,15 +170,35 @@ def _row(
             dropped.append(Dropped(patient, mapping.mvi.column, told))
         elif told is not None:
             row["mvi"] = str(int(told))
-    for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
-        if survival is None:
-            continue
+    for name, survival in mapping.survival().items():
         pair = _survival(source, survival, unknown, times[survival.time])
         if isinstance(pair, str):
             dropped.append(Dropped(patient, survival.time, pair))
         elif pair is not None:
             row[f"{name}_months"], row[f"{name}_event"] = f"{pair[0]:.4f}", str(int(pair[1]))
     return row
+
+
+def _doubts(
+    rows: Sequence[Mapping[str, str]], sources: Sequence[Mapping[str, str]], mapping: TableMapping
+) -> dict[str, list[str]]:
+    doubts = defaultdict(list)
+    cells = {source[mapping.patient_id]: source for source in sources}
+    for row in rows:
+        patient = row["patient_id"]
+        told = contradiction(_pair(row, "rfs"), _pair(row, "os"))
+        if told is not None:
+            doubts[told].append(patient)
+        for task, survival in mapping.survival().items():
+            code = code_of(cells[patient][survival.time])
+            if row[f"{task}_months"] and code in codes_of(mapping.missing):
+                doubts[f"{survival.time} is a code under missing: read as a time"].append(patient)
+    return dict(doubts)
+
+
+def _pair(row: Mapping[str, str], task: SurvivalTask) -> Survival | None:
+    months = row[f"{task}_months"]
+    return Survival(float(months), row[f"{task}_event"] == "1") if months else None
 
 
 def _binary(text: str, column: BinaryColumn, unknown: frozenset[str]) -> bool | str | None:
@@ -241,13 +273,12 @@ def _is_missing(text: str, columns: SurvivalColumns) -> bool:
 
 
 def _mapped(mapping: TableMapping) -> dict[str, str]:
-    told = {}
+    told: dict[str, str] = {}
     if mapping.mvi is not None:
         told["mvi"] = _with_note(f"{mapping.mvi.column}", mapping.mvi.note)
-    for name, survival in (("rfs", mapping.rfs), ("os", mapping.os)):
-        if survival is not None:
-            text = f"{survival.time} in {survival.unit}, {survival.event}"
-            told[name] = _with_note(text, survival.note)
+    for name, survival in mapping.survival().items():
+        text = f"{survival.time} in {survival.unit}, {survival.event}"
+        told[name] = _with_note(text, survival.note)
     return told
 
 

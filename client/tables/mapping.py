@@ -16,6 +16,7 @@ from yaml import YAMLError
 
 from client.tables.numbers import Decimal, read_number
 from shared.config import ConfigurationError, build
+from shared.tasks import SurvivalTask
 
 Unit = Literal["days", "weeks", "months", "years"]
 # A month is the mean one of the Gregorian calendar.
@@ -155,9 +156,13 @@ class TableMapping:
         yield self.patient_id
         if self.mvi is not None:
             yield self.mvi.column
-        for survival in (self.rfs, self.os):
-            if survival is not None:
-                yield from (survival.time, survival.event)
+        for survival in self.survival().values():
+            yield from (survival.time, survival.event)
+
+    def survival(self) -> dict[SurvivalTask, SurvivalColumns]:
+        """Return the columns of every survival time that the table has."""
+        pairs: dict[SurvivalTask, SurvivalColumns | None] = {"rfs": self.rfs, "os": self.os}
+        return {task: columns for task, columns in pairs.items() if columns is not None}
 
 
 def code_of(text: str) -> str:

@@ -176,3 +176,24 @@ def test_a_variable_without_a_column_is_unknown_for_everybody(
 def test_a_variable_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SiteFolderError, match="there twice: age"):
         read_clinical(write(tmp_path, HEADER.strip() + ",age,age\n"), ("age",))
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        ("40,1,24,1", "rfs goes on after os ends"),
+        ("40,0,24,0", "rfs goes on after os ends"),
+        ("24,0,24.3,1", "rfs is censored at death"),
+        ("24.3,1,24,1", None),
+        ("24,0,24,0", None),
+        ("12,0,24,1", None),
+        ("40,1,,", None),
+    ],
+)
+def test_survival_that_contradicts_itself_is_used_and_told(
+    tmp_path: Path, cells: str, note: str | None
+) -> None:
+    row = read_clinical(write(tmp_path, HEADER + f"a,1,{cells}\n")).rows["a"]
+    assert row.labels.rfs is not None
+    assert row.problems == ()
+    assert [one[: len(note or "")] for one in row.notes] == ([] if note is None else [note])

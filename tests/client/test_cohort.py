@@ -390,6 +390,16 @@ def test_a_wrong_label_is_told_and_the_patient_used(site: Path) -> None:
     )
 
 
+def test_survival_that_contradicts_itself_is_told_and_used(site: Path) -> None:
+    write_clinical(site, {"good": GOOD_ROW, "bad": "1,40,1,24,1"})
+    prepared = prepare(site)
+    assert prepared.cases[0].labels.rfs is not None
+    (row,) = prepared.set_aside
+    assert (row.patient_id, row.file) == ("bad", "clinical.csv")
+    assert row.reason.startswith("used, though rfs goes on after os ends")
+    assert reason_code(row.reason) == "used-with-a-note"
+
+
 def test_folders_and_rows_without_their_other_half_are_told(site: Path) -> None:
     write_clinical(site, {"good": GOOD_ROW, "ghost": GOOD_ROW})
     reasons = {row.patient_id: row.reason for row in prepare(site).set_aside}

@@ -249,6 +249,23 @@ def test_a_number_for_unknown_times_is_no_long_one(tmp_path: Path) -> None:
     assert found == [None, None, None, Survival(20, False)]
 
 
+def test_what_was_taken_and_may_be_wrong_is_told(tmp_path: Path) -> None:
+    columns = {"time": "OS", "unit": "months", "event": "dead"}
+    rfs = {"time": "RFS", "unit": "days", "event": "back"}
+    mapping = write_mapping(tmp_path, os=columns, rfs=rfs, missing=["99"])
+    table = tmp_path / "sheet.csv"
+    lines = ("id,RFS,back,OS,dead", "a,731,0,24,1", "b,900,1,24,0", "c,9,1,99,0", "d,9,1,24,1")
+    table.write_text("\n".join(lines))
+    told = import_table(ImportSettings(tmp_path / "site", mapping, table))
+    death = "rfs is censored at death, which it counts as an event"
+    after = "rfs goes on after os ends: at death or the last contact both end"
+    code = "OS is a code under missing: read as a time"
+    assert told[-3:] == [f"look at: 1 x {one}" for one in (death, after, code)]
+    account = json.loads((tmp_path / "site" / "import.json").read_text())
+    assert account["doubts"] == {death: ["a"], after: ["b"], code: ["c"]}
+    assert account["known"] == {"mvi": 0, "rfs_months": 4, "os_months": 4}
+
+
 @pytest.mark.parametrize(
     ("label", "message"),
     [
@@ -425,6 +442,7 @@ def test_tcga_lihc_as_it_is(tmp_path: Path) -> None:
     account = json.loads((tmp_path / "site" / "import.json").read_text())
     macro = [one for one in account["dropped"] if one["reason"].startswith("macrovascular")]
     assert len(macro) == 17
+    assert [len(patients) for patients in account["doubts"].values()] == [40]
     assert rows["TCGA-2Y-A9GS"].labels.os == Survival(23.7869, True)  # 724 days
 
 
