@@ -133,8 +133,8 @@ def _read_lines(
             refused[""] = f"row {number} has no patient_id"
         elif counts[patient] > 1:
             refused[patient] = "several rows for one patient: leave one"
-        elif (reason := shifted(number, header, line)) is not None:
-            refused[patient] = reason
+        elif (reason := shifted(header, line)) is not None:
+            refused[patient] = f"row {number} has {reason}"
         else:
             cells = [*line, *[""] * len(header)]
             rows[patient] = dict(zip(header, cells, strict=False))
@@ -145,7 +145,7 @@ def _read_lines(
     return ClinicalTable(read, dict(sorted(refused.items())))
 
 
-def shifted(number: int, header: Sequence[str], line: Sequence[str]) -> str | None:
+def shifted(header: Sequence[str], line: Sequence[str]) -> str | None:
     """Return why a row's cells may not lie below their names, or None.
 
     A decimal comma without quotes shifts all that follow. Blank cells at the end prove nothing:
@@ -155,8 +155,8 @@ def shifted(number: int, header: Sequence[str], line: Sequence[str]) -> str | No
     if len(line) <= len(header) and not any(line[named:]):
         return None
     return (
-        f"row {number} has more cells than the header: a decimal comma? Where all rows end with"
-        " blank cells, let the header end with as many"
+        "more cells than the header: a decimal comma? Where all rows end with blank cells, let the"
+        " header end with as many"
     )
 
 

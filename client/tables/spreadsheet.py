@@ -83,7 +83,7 @@ def read_spreadsheet(path: Path, sheet: str | None = None) -> Spreadsheet:
 
 def _row(number: int, columns: list[str], line: list[str]) -> Row:
     cells = {name: line[place] if place < len(line) else "" for place, name in enumerate(columns)}
-    return Row(number, cells, shifted(number, columns, line))
+    return Row(number, cells, shifted(columns, line))
 
 
 def _text(path: Path) -> list[list[str]]:
