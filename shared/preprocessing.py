@@ -9,7 +9,7 @@ from typing import Literal
 from shared.config import to_json
 
 # Raised whenever the same settings begin to give other voxels: caches made before are left.
-PREPROCESSING_VERSION = 7
+PREPROCESSING_VERSION = 8
 
 
 @dataclass(frozen=True)

@@ -149,13 +149,60 @@ def complete(number: int, header: pydicom.Dataset) -> None:
         ("Portal vein", 0),
         ("peritumoral ring", 0),
         ("massive ascites", 0),
+        ("GTV HCC", 2),
+        ("GTV1_Leber", 2),
+        ("ring-enhancing lesion", 2),
+        ("encapsulated HCC", 2),
+        ("HCC no. 2", 2),
+        ("colorectal liver metastasis", 2),
+        ("Leberläsion", 2),
+        ("Le\N{COMBINING ACUTE ACCENT}sion", 2),
+        ("Lesión", 2),
+        ("Lesione 1", 2),
+        ("Tumeur", 2),
+        ("Tumore", 2),
+        ("Herd 1", 2),
+        ("Leber", 1),
+        ("FOIE", 1),
+        ("Hígado", 1),
+        ("Fegato", 1),
+        ("Lebervene", 0),
+        ("Shepherd", 0),
+        ("PTV HCC", 0),
+        ("CTV Tumor", 0),
+        ("ITV liver lesion", 0),
+        ("PTV_Liver", 0),
+        ("zPTVeval liver", 0),
+        ("liver PRV", 0),
+        ("Tumor ring 5mm", 0),
+        ("GTV+5mm", 0),
+        ("GTV_5mm", 0),
+        ("liver tumor margin", 0),
+        ("Tumor capsule", 0),
+        ("Non-tumoral parenchyma", 0),
+        ("no residual tumor", 0),
+        ("no tumor", 0),
+        ("tumour-free parenchyma", 0),
+        ("pseudotumor", 0),
+        ("Lung metastasis", 0),
+        ("Kidney lesion", 0),
+        ("extrahepatic metastasis", 0),
     ],
 )
 def test_names_of_segments(name: str, label: int) -> None:
     assert label_of((name,), 1, Path("seg.dcm")) == label
 
 
-@pytest.mark.parametrize("name", ["Liver-GTV", "liver minus tumour", "Liver without lesions"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Liver-GTV",
+        "liver minus tumour",
+        "Liver without lesions",
+        "Nontumorous liver",
+        "Foie sans tumeur",
+    ],
+)
 def test_a_name_that_may_mean_either_is_refused(name: str) -> None:
     with pytest.raises(ImagingError, match="both liver and tumour"):
         label_of((name,), 1, Path("seg.dcm"))
@@ -164,6 +211,7 @@ def test_a_name_that_may_mean_either_is_refused(name: str) -> None:
 def test_a_coded_type_counts_where_the_name_says_nothing() -> None:
     assert label_of(("Segment 1", "Neoplasm"), 1, Path("seg.dcm")) == 2
     assert label_of(("Liver", "Neoplasm"), 1, Path("seg.dcm")) == 1
+    assert label_of(("no tumor", "Neoplasm"), 1, Path("seg.dcm")) == 0
 
 
 def test_probabilities_are_refused(tmp_path: Path) -> None:
