@@ -22,6 +22,19 @@ _NIFTI_TYPES = {
     **{256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"},
 }
 _SKEW = 1e-3
+# The spaces of NRRD that are the patient's own; ITK leads all of them to LPS.
+_NRRD_SPACES = frozenset(
+    {
+        *("left-posterior-superior", "lps", "right-anterior-superior", "ras"),
+        *("left-anterior-superior", "las"),
+    }
+)
+# The names of MetaImage's fields that say how far voxels are apart, and where and which way they
+# lie; several names mean the same.
+_META_SPACINGS = frozenset({"elementspacing", "elementsize"})
+_META_PLACES = frozenset(
+    {"transformmatrix", "rotation", "orientation", "offset", "position", "origin"}
+)
 _TYPES = {
     sitk.sitkUInt8: "u1",
     sitk.sitkInt8: "i1",
@@ -183,6 +196,14 @@ def _nrrd(path: Path, text: bytes, kind: str) -> Header:
     encoding = fields.get("encoding", "")
     if encoding not in ("raw", "gz", "gzip") or fields.keys() & {"datafile", "byteskip"}:
         raise ImagingError("must hold its own voxels, raw or gzip: write it anew", path)
+    # `spacings` alone, or directions in a space without a name, leave out which way is left.
+    if "spacedirections" not in fields or fields.get("space") not in _NRRD_SPACES:
+        raise ImagingError(
+            "does not say which way its voxels lie (space: left-posterior-superior or the like, and"
+            " space directions; pynrrd leaves both out unless told): convert it anew from the"
+            " original",
+            path,
+        )
     order = ">" if fields.get("endian") == "big" else "<"
     return _stored(order + kind, "none" if encoding == "raw" else "gzip", end + length)
 
@@ -197,6 +218,18 @@ def _metaimage(path: Path, text: bytes, kind: str) -> Header:
     binary = fields.get("binarydata", "true") == "true" and "headersize" not in fields
     if fields.get("elementdatafile") != "local" or not binary:
         raise ImagingError("must hold its own voxels, binary: write it anew", path)
+    if not fields.keys() & _META_SPACINGS:
+        raise ImagingError(
+            "does not say how far its voxels are apart (no ElementSpacing): convert it anew from"
+            " the original",
+            path,
+        )
+    if not fields.keys() & _META_PLACES:
+        raise ImagingError(
+            "does not say which way its voxels lie (no TransformMatrix and no Offset): convert it"
+            " anew from the original",
+            path,
+        )
     msb = fields.get("elementbyteordermsb", fields.get("binarydatabyteordermsb", "false"))
     packed = fields.get("compresseddata", "false") == "true"
     return _stored((">" if msb == "true" else "<") + kind, "zlib" if packed else "none", end + 1)
