@@ -1,18 +1,21 @@
 """A patient's folder to its region of interest, and to what the region was made from."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client.blas import one_blas_thread
+from client.doubts import Doubt, doubts_on_mask, doubts_on_scans
 from client.imaging.cache import Problems
 from client.imaging.dicom import DicomSeries, open_files
 from client.imaging.errors import ImagingError
 from client.imaging.frame import Frame
-from client.imaging.grid import Grid, Scan, Volume
+from client.imaging.grid import Grid, Scan
 from client.imaging.lattice import Near
 from client.imaging.read import find_mask, find_phase, open_scan, read_mask
 from client.imaging.registration import REACH_MM, STILL, Motion, find_motion
@@ -21,7 +24,7 @@ from client.series.choose import Choice
 from client.series.override import named_phases_of
 from client.series.patient import choose_for_patient, is_mixed
 from shared.preprocessing import PreprocessingSettings
-from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+from shared.tasks import PHASES, Phase
 
 _REFERENCES: tuple[Phase, ...] = ("portal_venous", "arterial", "delayed")
 
@@ -42,6 +45,8 @@ class Region:
     problems : tuple of (reason, file)
     motions : dict of Phase to Motion
         How each phase was moved onto the one that the mask was drawn on.
+    doubts : tuple of Doubt
+        What a person should look at; told among the problems too.
     """
 
     roi: Roi
@@ -50,6 +55,7 @@ class Region:
     hu: dict[Phase, NDArray[np.float32]]
     problems: Problems
     motions: dict[Phase, Motion]
+    doubts: tuple[Doubt, ...]
 
 
 def build_roi(
@@ -93,13 +99,9 @@ def build_region(
     mask_file = find_mask(folder)
     mask = read_mask(mask_file, [scan for scan, _ in found.values()])
     frame = Frame.around_tumour(mask, settings, mask_file)
-    reach_mm = REACH_MM if settings.registration == "rigid" else 0.0
-    near, phases, notes = {}, {}, _notes_on_labels(mask, mask_file, folder)
-    for phase, (scan, source) in found.items():
-        try:
-            near[phase] = frame.read(scan, source, reach_mm)
-        except ImagingError as error:
-            refused.append((error.reason, _told(phase, error.file, folder, choice)))
+    near, unread = _read_phases(found, frame, folder, choice)
+    refused += unread
+    phases, notes = {}, []
     motions = _motions(near, frame, _drawn_on(mask.grid, found, near))
     for phase, part in near.items():
         scan, source = found[phase]
@@ -117,7 +119,11 @@ def build_region(
     scans = {phase: found[phase][0] for phase in phases}
     roi = replace(frame.roi(phases), native_spacing_mm=_native_spacing_mm(scans))
     hu = {phase: brought.hu for phase, brought in phases.items()}
-    return Region(roi, frame, scans, hu, tuple(notes), motions)
+    doubts = (*doubts_on_mask(mask), *doubts_on_scans(frame, scans, near, hu))
+    for doubt in doubts:
+        file = mask_file if doubt.phase is None else found[doubt.phase][1]
+        notes.append((f"used, though {doubt.text}", _told(doubt.phase, file, folder, choice)))
+    return Region(roi, frame, scans, hu, tuple(notes), motions, doubts)
 
 
 def _check_one_patient(scans: Sequence[Scan], folder: Path) -> None:
@@ -128,17 +134,40 @@ def _check_one_patient(scans: Sequence[Scan], folder: Path) -> None:
         )
 
 
-def _notes_on_labels(mask: Volume, file: Path, folder: Path) -> list[tuple[str, str]]:
-    """Return what is told where labels may be swapped; a tumour may outgrow the liver left."""
-    # Plane by plane: of a whole mask a comparison would take as much memory again.
-    liver, tumour = (
-        sum(np.count_nonzero(plane == label) for plane in mask.voxels)
-        for label in (LIVER_LABEL, TUMOUR_LABEL)
-    )
-    if not 0 < liver < tumour:
-        return []
-    note = "used, though more is marked as tumour than as liver: are labels 1 and 2 swapped?"
-    return [(note, file.relative_to(folder).as_posix())]
+def _read_phases(
+    found: Mapping[Phase, tuple[Scan, Path]], frame: Frame, folder: Path, choice: Choice | None
+) -> tuple[dict[Phase, Near], list[tuple[str, str]]]:
+    """Return the parts of the phases that the frame needs, and why others cannot be used."""
+    reach_mm = REACH_MM if frame.settings.registration == "rigid" else 0.0
+    near, refused = {}, []
+    for phase, (scan, source) in found.items():
+        try:
+            near[phase] = frame.read(scan, source, reach_mm)
+        except ImagingError as error:
+            refused.append((error.reason, _told(phase, error.file, folder, choice)))
+    for phase, other in _doubles(near).items():
+        reason = f"is the same scan as {other}: leave it as the one phase that it is"
+        refused.append((reason, _told(phase, found[phase][1], folder, choice)))
+        del near[phase]
+    return near, refused
+
+
+def _doubles(near: Mapping[Phase, Near]) -> dict[Phase, Phase]:
+    """Return the phases whose voxels are another's too, each with the other.
+
+    One scan is one phase: which one it is, is not for a program to guess.
+    """
+    voxels = {phase: part.native.read(part.native.grid.whole) for phase, part in near.items()}
+    doubles: dict[Phase, Phase] = {}
+    for one, other in itertools.permutations(voxels, 2):
+        if one not in doubles and _are_equal(voxels[one], voxels[other]):
+            doubles[one] = other
+    return doubles
+
+
+def _are_equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    # Plane by plane: other scans differ in the first.
+    return one.shape == other.shape and all(map(np.array_equal, one, other))
 
 
 def _native_spacing_mm(scans: Mapping[Phase, Scan]) -> tuple[float, float]:
@@ -196,9 +225,9 @@ def _open_phases(
     return found, refused
 
 
-def _told(phase: Phase, file: Path, folder: Path, choice: Choice | None) -> str:
+def _told(phase: Phase | None, file: Path, folder: Path, choice: Choice | None) -> str:
     # In a mixed folder files may be named after a person: series.csv names the series.
-    return phase if choice else file.relative_to(folder).as_posix()
+    return phase if choice and phase else file.relative_to(folder).as_posix()
 
 
 def _open_phase(folder: Path, phase: Phase, choice: Choice | None) -> tuple[Scan, Path] | None:

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from client.cohort import Region
-from client.imaging.frame import sample_phase, tumour_overlap
 from shared.model import RoiBatch, direct_features
 from shared.model_folder import ModelFolder
 from shared.preprocessing import PreprocessingSettings
 from shared.regions import REGIONS, region_weights
 from shared.reporting.names import PHASE_NAMES
-from shared.tasks import LIVER_LABEL, PHASES, TUMOUR_LABEL, Phase
+from shared.tasks import PHASES, TUMOUR_LABEL, Phase
 from shared.training_inputs import (
     DEVIATIONS,
     DIAMETER,
@@ -27,9 +26,6 @@ from shared.training_inputs import (
     outside,
 )
 
-# Liver with contrast medium, in whatever phase; beyond it a scan is hardly in Hounsfield units.
-_LIVER_HU = (20.0, 200.0)
-_LEAST_COVERED = 0.8
 USUAL = f"usual in training (mean ± {DEVIATIONS:g} SD)"
 _IN_PLANE, _SLICES = "in_plane_spacing_mm", "slice_spacing_mm"
 _PLACES = {"core": "in the tumour", "rim": "at the tumour's margin", "ring": "around the tumour"}
@@ -61,10 +57,9 @@ def warnings_for(region: Region, batch: RoiBatch, about: ModelFolder) -> tuple[s
     return (
         *_missing_phases(region.scans, about.inputs),
         *_unknown_variables(batch, names),
-        *_unlike_liver(region, settings),
+        *(doubt.sentence for doubt in region.doubts),
         *(_in_words(item, settings, names) for item in unlike),
         *_coarsened(region, settings),
-        *_not_covered(region),
     )
 
 
@@ -102,21 +97,6 @@ def _unknown_variables(batch: RoiBatch, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _unlike_liver(region: Region, settings: PreprocessingSettings) -> list[str]:
-    liver = region.frame.labels == LIVER_LABEL
-    if not liver.any():
-        return []
-    told = []
-    for phase, scan in region.scans.items():
-        hu = float(np.median(sample_phase(scan, region.frame.lattice, settings.window_hu)[liver]))
-        if not _LIVER_HU[0] <= hu <= _LIVER_HU[1]:
-            told.append(
-                f"The liver measures {hu:.0f} HU in the {PHASE_NAMES[phase]} phase: not in"
-                " Hounsfield units, without contrast medium, or not liver?"
-            )
-    return told
-
-
 def _in_words(
     item: Outside, settings: PreprocessingSettings, clinical_variables: Collection[str]
 ) -> str:
@@ -148,16 +128,3 @@ def _coarsened(region: Region, settings: PreprocessingSettings) -> list[str]:
         f"The tumour does not fit into the region at {settings.spacing_mm:g} mm: the network sees"
         f" it at {spacing_mm:.1f} mm."
     ]
-
-
-def _not_covered(region: Region) -> list[str]:
-    everywhere = np.full(region.frame.lattice.shape, TUMOUR_LABEL, np.uint8)
-    told = []
-    for phase, scan in region.scans.items():
-        share = tumour_overlap(scan.grid, region.frame.lattice, everywhere)
-        if share < _LEAST_COVERED:
-            told.append(
-                f"Only {share:.0%} of the region around the tumour lies in the"
-                f" {PHASE_NAMES[phase]} scan; the network sees air in the rest."
-            )
-    return told

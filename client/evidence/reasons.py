@@ -17,6 +17,7 @@ _CODES = (
     ("months must be", "no-clinical-row"),
     # Which of several is meant.
     ("is there as", "ambiguous"),
+    ("is the same scan as", "ambiguous"),
     ("series in one folder", "ambiguous"),
     ("patients in one folder", "ambiguous"),
     ("called both liver and tumour", "ambiguous"),
@@ -57,6 +58,8 @@ _CODES = (
     ("frames", "geometry"),
     ("axes are not perpendicular", "geometry"),
     ("qform and sform", "geometry"),
+    ("voxels lie", "geometry"),
+    ("voxels are apart", "geometry"),
     ("volume", "geometry"),
 )
 

@@ -34,6 +34,8 @@ FloatArray = NDArray[np.float64]
 _FEWEST_REFERENCE_VOXELS = 100
 # A tumour must lie in a scan to at least this part for the two to belong together.
 _LEAST_OVERLAP = 0.95
+# Fat, liver and contrast medium are further apart, and noise alone nearly is.
+_LEAST_RANGE_HU = 50.0
 # Medians of what a mask says is liver or tumour: steatosis and enhancement are allowed for, and
 # the iodised oil of an earlier embolisation in a tumour.
 _TISSUE_HU = (
@@ -143,8 +145,9 @@ class Frame:
         Raises
         ------
         ImagingError
-            The mask lies on what is neither liver nor tumour.
+            The mask lies on what is neither liver nor tumour, or the values are no HU.
         """
+        _check_range(near.native, file)
         hu = near.on(self.lattice, motion)
         _check_tissue(hu, self.labels, file)
         lesion_hu = self.lesion.sample(near.native, self.settings.window_hu, motion)
@@ -211,6 +214,17 @@ def sample_phase(
 ) -> NDArray[np.float32]:
     """Return a phase on the region's grid in HU, clipped to the window, shape (D, H, W)."""
     return read_near(scan, lattice, window_hu).on(lattice)
+
+
+def _check_range(scan: Scan, file: Path) -> None:
+    """Refuse values that are alike all around a tumour, as of a volume scaled to 0 and 1."""
+    span = float(np.ptp(scan.read(scan.grid.whole)))
+    if span < _LEAST_RANGE_HU:
+        raise ImagingError(
+            f"all values around the tumour lie within {span:.3g}: its values are not HU but scaled;"
+            " give the original",
+            file,
+        )
 
 
 def _check_tissue(hu: NDArray[np.float32], labels: NDArray[np.uint8], file: Path) -> None:
