@@ -18,7 +18,8 @@ from shared.tasks import LIVER_LABEL, TUMOUR_LABEL, Phase
 
 # Liver with contrast medium, in whatever phase; beyond it a scan is hardly in Hounsfield units.
 _LIVER_HU = (20.0, 200.0)
-_LEAST_COVERED = 0.75
+# Under the diaphragm a whole scan of the abdomen may cover no more than 0.7 of a region.
+_LEAST_COVERED = 0.5
 # A tumour that comes so near to where a scan ends is likely to go on.
 _EDGE_MM = 1.0
 
