@@ -16,6 +16,8 @@ logger = logging.getLogger("hepafed.client")
 COLUMNS = ("patient_id", *LABEL_COLUMNS)
 FILE = "clinical.csv"
 
+# What is said of a row with more cells than the header.
+SHIFTED = "a decimal comma? Where all rows end with blank cells, let the header end with as many"
 # What tables in the wild write for "unknown", in lower case.
 UNKNOWN = frozenset(
     {"", "na", "n/a", "nan", "none", "null", "unknown", "?", "-", "."}
@@ -133,8 +135,8 @@ def _read_lines(
             refused[""] = f"row {number} has no patient_id"
         elif counts[patient] > 1:
             refused[patient] = "several rows for one patient: leave one"
-        elif (reason := shifted(header, line)) is not None:
-            refused[patient] = f"row {number} has {reason}"
+        elif is_shifted(header, line):
+            refused[patient] = f"row {number} has more cells than the header: {SHIFTED}"
         else:
             cells = [*line, *[""] * len(header)]
             rows[patient] = dict(zip(header, cells, strict=False))
@@ -145,19 +147,14 @@ def _read_lines(
     return ClinicalTable(read, dict(sorted(refused.items())))
 
 
-def shifted(header: Sequence[str], line: Sequence[str]) -> str | None:
-    """Return why a row's cells may not lie below their names, or None.
+def is_shifted(header: Sequence[str], line: Sequence[str]) -> bool:
+    """Return whether a row's cells may not lie below their names (`SHIFTED`).
 
     A decimal comma without quotes shifts all that follow. Blank cells at the end prove nothing:
     they are what is left where the last columns were blank.
     """
     named = max((place for place, name in enumerate(header, start=1) if name), default=0)
-    if len(line) <= len(header) and not any(line[named:]):
-        return None
-    return (
-        "more cells than the header: a decimal comma? Where all rows end with blank cells, let the"
-        " header end with as many"
-    )
+    return len(line) > len(header) or any(line[named:])
 
 
 def _misread_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:

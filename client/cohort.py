@@ -160,7 +160,7 @@ def _vain(named: NamedPhases, usable: Sequence[Path]) -> list[SetAside]:
     reasons = {
         patient: "named there, but not among this site's patients"
         if patient not in places
-        else "named there, but its phases lie under their own names: change these instead"
+        else f"used, though {PHASES_FILE} is not asked where phases lie under their own names"
         for patient in named
         if patient not in places or not is_mixed(places[patient])
     }

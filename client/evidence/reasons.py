@@ -9,6 +9,7 @@ _CODES = (
     ("used in part", "label-unusable"),
     ("used, though", "used-with-a-note"),
     ("no folder of this name", "no-images"),
+    ("no such folder", "no-images"),
     ("no phase can be used", "no-images"),
     ("no row in", "no-clinical-row"),
     ("several rows", "no-clinical-row"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import openpyxl
 
-from client.clinical import SiteFolderError, shifted
+from client.clinical import SHIFTED, SiteFolderError, is_shifted
 
 _SEPARATORS = ",;\t|"
 # What spreadsheet programs write into a first row.
@@ -83,7 +83,8 @@ def read_spreadsheet(path: Path, sheet: str | None = None) -> Spreadsheet:
 
 def _row(number: int, columns: list[str], line: list[str]) -> Row:
     cells = {name: line[place] if place < len(line) else "" for place, name in enumerate(columns)}
-    return Row(number, cells, shifted(columns, line))
+    wrong = f"more cells than the header: {SHIFTED}" if is_shifted(columns, line) else None
+    return Row(number, cells, wrong)
 
 
 def _text(path: Path) -> list[list[str]]:

@@ -63,7 +63,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cohort")
     generator = np.random.default_rng(0)
     rows = {
-        f"n{k}": f"{k % 2},{generator.uniform(2, 30):.1f},1,{generator.uniform(5, 60):.1f},{k % 2}"
+        f"n{k}": f"{k % 2},{generator.uniform(2, 30):.1f},1,{generator.uniform(31, 60):.1f},{k % 2}"
         for k in range(8)
     }
     broken = ("cut", "untumoured", "elsewhere", "nan", "phaseless", "backwards", "rowless")

@@ -135,6 +135,7 @@ def test_what_a_person_names_where_phases_have_their_own_names_is_told(site: Pat
     (row,) = prepare(site).set_aside
     assert (row.patient_id, row.file) == ("c", "phases.csv")
     assert "lie under their own names" in row.reason
+    assert reason_code(row.reason) == "used-with-a-note"
 
 
 def test_what_a_person_names_and_is_not_there_is_told(site: Path) -> None:
