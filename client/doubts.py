@@ -5,6 +5,7 @@ Told where a site is prepared, and again where a patient is predicted.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +83,16 @@ def doubts_on_scans(
         Their HU in the region.
     """
     told = []
+    # Phases mostly have one grid: what follows from it is looked for once.
+    covered = cache(lambda grid: _covered(grid, frame))
+    cut = cache(lambda grid: _is_at_the_edge(grid, frame.lesion))
     for phase, scan in scans.items():
         name = PHASE_NAMES[phase]
         texts = (
             *_unlike_liver(hu[phase], frame, name),
             *_nothing_below_water(near[phase], name),
-            *_not_covered(scan.grid, frame, name),
-            *_at_the_edge(scan.grid, frame.lesion, name),
+            *_not_covered(covered(scan.grid), name),
+            *_at_the_edge(cut(scan.grid), name),
         )
         told += [Doubt(text, phase) for text in texts]
     return told
@@ -114,9 +118,12 @@ def _nothing_below_water(near: Near, name: str) -> list[str]:
     ]
 
 
-def _not_covered(grid: Grid, frame: Frame, name: str) -> list[str]:
+def _covered(grid: Grid, frame: Frame) -> float:
     everywhere = np.full(frame.lattice.shape, TUMOUR_LABEL, np.uint8)
-    share = tumour_overlap(grid, frame.lattice, everywhere)
+    return tumour_overlap(grid, frame.lattice, everywhere)
+
+
+def _not_covered(share: float, name: str) -> list[str]:
     if share >= _LEAST_COVERED:
         return []
     return [
@@ -125,11 +132,15 @@ def _not_covered(grid: Grid, frame: Frame, name: str) -> list[str]:
     ]
 
 
-def _at_the_edge(grid: Grid, lesion: Lesion, name: str) -> list[str]:
+def _is_at_the_edge(grid: Grid, lesion: Lesion) -> bool:
     centres = np.argwhere(lesion.tumour)[:, ::-1].astype(np.float64)
     faces = np.concatenate([centres - 0.5, centres + 0.5])
     indices = grid.indices(lesion.grid.points_mm(faces))
     near = _EDGE_MM / np.array(grid.spacing_mm) - 0.5
-    if not ((indices < near) | (indices > np.array(grid.size) - 1 - near)).any():
+    return bool(((indices < near) | (indices > np.array(grid.size) - 1 - near)).any())
+
+
+def _at_the_edge(cut: bool, name: str) -> list[str]:
+    if not cut:
         return []
     return [f"the tumour reaches the edge of the {name} scan: part of it may be missing"]
