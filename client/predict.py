@@ -31,8 +31,7 @@ from client.personal import put_own_part
 from client.prediction import Prediction, predict
 from client.prediction_sheet import prediction_sheet
 from client.series.choose import Choice
-from client.series.override import named_phases_of
-from client.series.patient import choose_for_patient, is_mixed
+from client.series.patient import chosen_phases
 from client.site_file import read_site_file
 from client.unfamiliar import warnings_for
 from shared.activation_share import activation_shares
@@ -95,7 +94,9 @@ def predict_patient(settings: PredictSettings) -> dict[str, Any]:
     own_site, doubts = use_own_part(model, about, settings.site)
     names = about.plan.model.clinical_variables
     clinical = known_variables(settings.clinical, names)
-    choice = _choice(settings.patient)
+    if not settings.patient.is_dir():
+        raise ImagingError("no such folder", settings.patient)
+    choice = chosen_phases(settings.patient)
     region = build_region(settings.patient, about.preprocessing, choice)
     batch = stack_rois([region.roi], [clinical], names).to(device)
     model = model.to(device)
@@ -303,15 +304,6 @@ def read_command(words: Sequence[str]) -> PredictSettings:
     if isinstance(values["clinical"], str):
         values["clinical"] = _mapping(values["clinical"])
     return build(PredictSettings, values, where="predict")
-
-
-def _choice(patient: Path) -> Choice | None:
-    """Return a mixed folder's phases, as a ``phases.csv`` beside the folder decides."""
-    if not patient.is_dir():
-        raise ImagingError("no such folder", patient)
-    if not is_mixed(patient):
-        return None
-    return choose_for_patient(patient, named_phases_of(patient))
 
 
 def _mapping(text: str) -> Any:

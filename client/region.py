@@ -21,8 +21,7 @@ from client.imaging.read import find_mask, find_phase, open_scan, read_mask
 from client.imaging.registration import REACH_MM, STILL, Motion, find_motion
 from client.imaging.roi import Roi
 from client.series.choose import Choice
-from client.series.override import named_phases_of
-from client.series.patient import choose_for_patient, is_mixed
+from client.series.patient import chosen_phases
 from shared.preprocessing import PreprocessingSettings
 from shared.tasks import PHASES, Phase
 
@@ -92,8 +91,7 @@ def build_region(
     folder: Path, settings: PreprocessingSettings, choice: Choice | None = None
 ) -> Region:
     """Make a patient's region as `build_roi` does, and keep where it came from."""
-    if choice is None and is_mixed(folder):
-        choice = choose_for_patient(folder, named_phases_of(folder))
+    choice = choice or chosen_phases(folder)
     found, refused = _open_phases(folder, choice)
     _check_one_patient([scan for scan, _ in found.values()], folder)
     mask_file = find_mask(folder)

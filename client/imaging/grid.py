@@ -70,6 +70,11 @@ class Grid:
         apart = np.abs(logarithms - np.median(logarithms))
         if apart.max() > _ALIKE:
             return 2 - int(np.argmax(apart))
+        return self.long_axis
+
+    @property
+    def long_axis(self) -> int:
+        """The axis of arrays (z, y, x) that lies nearest to the patient's long axis."""
         return 2 - int(np.argmax(np.abs(np.array(self.direction).reshape(3, 3)[2])))
 
     @cached_property

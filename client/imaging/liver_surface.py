@@ -80,8 +80,7 @@ def _axial_sections(mask: Volume) -> tuple[NDArray[np.uint8], FloatArray]:
 
     Of the mask's own planes those that lie nearest to axial ones.
     """
-    upward = np.abs(np.array(mask.grid.direction).reshape(3, 3)[2])
-    axis = 2 - int(np.argmax(upward))
+    axis = mask.grid.long_axis
     spacing_mm = np.array(mask.grid.spacing_mm[::-1])
     labels = np.moveaxis(mask.voxels, axis, 0)
     (step,) = whole_blocks([_SECTION_MM], [float(spacing_mm[axis])])

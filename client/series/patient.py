@@ -17,6 +17,7 @@ from client.imaging.links import check_link
 from client.imaging.read import VOLUME_SUFFIXES, case_files, find_mask, has_phases, read_mask
 from client.series.choose import Choice, choose_phases
 from client.series.headers import SliceHeader, dicom_candidates, has_dicom_mark, read_headers
+from client.series.override import named_phases_of
 from client.series.rows import SeriesRow
 from client.series.screen import reason_to_pass_over
 from client.series.stacks import find_stacks
@@ -64,6 +65,19 @@ def notes_on_others(folder: Path) -> Problems:
 def mixed_files(folder: Path) -> list[Path]:
     """Return every file below a mixed folder that may be DICOM, without the mask."""
     return dicom_candidates(folder, leave_out=case_files(folder))
+
+
+def chosen_phases(folder: Path) -> Choice | None:
+    """Return a mixed folder's phases, as a ``phases.csv`` beside it decides; None of any other.
+
+    Raises
+    ------
+    ImagingError
+        As `choose_for_patient`.
+    SiteFolderError
+        As `read_named_phases`.
+    """
+    return choose_for_patient(folder, named_phases_of(folder)) if is_mixed(folder) else None
 
 
 def choose_for_patient(folder: Path, named: Mapping[Phase, str] | None = None) -> Choice:
